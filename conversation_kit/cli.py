@@ -1,0 +1,165 @@
+"""conversation-kit serve | demo | keygen | token."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from conversation_kit.auth import JWTAuthenticator
+from conversation_kit.domain.errors import ConfigurationError
+from conversation_kit.kit import ConversationKit
+from conversation_kit.tokens import make_key_pair, make_token
+
+ENVIRONMENT = "CONVERSATION_KIT_SERVE"
+"""Carries the options of ``serve`` to its worker processes, as JSON. It holds no secrets: public keys are read from their files."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line. Exits with 2 and one sentence for what the user has to change."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ConfigurationError, OSError, ValueError) as error:
+        _fail(str(error))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="conversation-kit", description="A conversation backend that lives inside your own web app.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="serve the API on its own")
+    serve.add_argument(
+        "--application", action="append", required=True, metavar="ID=PUBLIC_PEM", help="an application and the file of its public key"
+    )
+    serve.add_argument(
+        "--storage", default="sqlite:///conversations.db", metavar="URL", help="memory:// or sqlite:///file.db (%(default)s)"
+    )
+    serve.add_argument("--path", default="/beta", help="where to mount the API (%(default)s)")
+    serve.add_argument("--public-url", metavar="URL", help="base of all links, with the path; by default they follow the request")
+    serve.add_argument("--workers", type=int, default=1, metavar="N", help="processes (%(default)s)")
+    _add_address(serve, 8000)
+    serve.set_defaults(run=_serve)
+
+    demo = commands.add_parser("demo", help="run a host application with two users and ready-made tokens")
+    demo.add_argument("--directory", type=Path, default=Path("demo"), metavar="DIR", help="for its keys and its database (%(default)s)")
+    _add_address(demo, 8000)
+    demo.set_defaults(run=_demo)
+
+    keygen = commands.add_parser("keygen", help="make an application's key pair")
+    keygen.add_argument("directory", type=Path, metavar="DIR", help="gets private.pem and public.pem")
+    keygen.set_defaults(run=_keygen)
+
+    token = commands.add_parser("token", help="make a token and print it")
+    token.add_argument("--private-key", type=Path, required=True, metavar="PEM", help="the file of the application's private key")
+    token.add_argument("--application", required=True, metavar="ID")
+    token.add_argument("--sub", metavar="NAME", help="the user's name; without it the token is an admin's")
+    token.add_argument("--ttl", type=int, default=900, metavar="SECONDS", help="how long it lives (%(default)s)")
+    token.add_argument("--acl", type=_json, metavar="JSON", help='such as \'{"paths": {"/*/conversations/**": {}}}\'')
+    token.set_defaults(run=_token)
+    return parser
+
+
+def _add_address(parser: argparse.ArgumentParser, port: int) -> None:
+    parser.add_argument("--host", default="127.0.0.1", metavar="H", help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=port, metavar="P", help="port to listen on, 0 for any (%(default)s)")
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"is not JSON: {error}") from error
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"conversation-kit: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _keygen(options: argparse.Namespace) -> None:
+    write_key_pair(options.directory)
+    print(f"{options.directory / 'private.pem'} is the application's secret; {options.directory / 'public.pem'} is what the server needs.")
+
+
+def write_key_pair(directory: Path) -> None:
+    """Write ``private.pem`` (for its owner's eyes) and ``public.pem`` into ``directory``; never over an existing file."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in ("private.pem", "public.pem"):
+        if (directory / name).exists():
+            raise ConfigurationError(f"{directory / name} exists: choose another directory, or move it away first.")
+    private, public = make_key_pair()
+    with os.fdopen(os.open(directory / "private.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(private)
+    (directory / "public.pem").write_text(public)
+
+
+def _token(options: argparse.Namespace) -> None:
+    if options.ttl <= 0:
+        raise ConfigurationError("--ttl takes a number of seconds of more than 0.")
+    print(make_token(options.private_key.read_text(), options.application, sub=options.sub, ttl=options.ttl, acl=options.acl))
+
+
+def _serve(options: argparse.Namespace) -> None:
+    uvicorn = _uvicorn()
+    if options.workers < 1:
+        raise ConfigurationError("--workers takes a number of at least 1.")
+    if options.workers > 1 and options.storage.startswith("memory:"):
+        raise ConfigurationError("memory:// is each worker's own: use a database, such as sqlite:///file.db, with more than one worker.")
+    os.environ[ENVIRONMENT] = json.dumps(
+        {
+            "applications": options.application,
+            "storage": options.storage,
+            "path": options.path,
+            "public_url": options.public_url,
+        }
+    )
+    make_served_app()
+    uvicorn.run(
+        "conversation_kit.cli:make_served_app",
+        factory=True,
+        host=options.host,
+        port=options.port,
+        workers=options.workers,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+def make_served_app() -> Starlette:
+    """The application that ``serve`` runs, in each of its processes."""
+    options = json.loads(os.environ[ENVIRONMENT])
+    keys: dict[str, str | bytes] = {}
+    for entry in options["applications"]:
+        application_id, equals, file = entry.partition("=")
+        if not (application_id and equals and file):
+            raise ConfigurationError(f"--application takes ID=PUBLIC_PEM, not {entry!r}.")
+        keys[application_id] = Path(file).read_bytes()
+    kit = ConversationKit(storage=options["storage"], auth=JWTAuthenticator(keys), public_url=options["public_url"])
+    path = "/" + options["path"].strip("/")
+    return Starlette(routes=[Mount(path if path != "/" else "", app=kit)], lifespan=kit.lifespan)
+
+
+def _demo(options: argparse.Namespace) -> None:
+    uvicorn = _uvicorn()
+    from conversation_kit.demo import make_demo
+
+    if not (options.directory / "private.pem").exists():
+        write_key_pair(options.directory)
+    app = make_demo(options.directory, f"http://{options.host}:{options.port}")
+    uvicorn.run(app, host=options.host, port=options.port, access_log=False, log_level="warning", timeout_graceful_shutdown=5)
+
+
+def _uvicorn() -> Any:
+    try:
+        import uvicorn
+    except ModuleNotFoundError:
+        _fail("serving needs uvicorn: pip install 'conversation-kit[cli]'")
+    return uvicorn

@@ -1,0 +1,187 @@
+"""What may be asked of a conversation backend: the values that ``before`` hooks see and may change.
+
+``UNCHANGED`` marks what an update leaves as it is; ``None`` clears it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+from conversation_kit.domain.models import JSONObject, LegStatus
+
+
+class _Unchanged(Enum):
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED: Final = _Unchanged.UNCHANGED
+Unchanged: TypeAlias = Literal[_Unchanged.UNCHANGED]
+T = TypeVar("T")
+Maybe: TypeAlias = T | Unchanged
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something that would change the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateConversation(Command):
+    """``name`` is generated when absent or empty."""
+
+    name: str | None = None
+    display_name: str | None = None
+    image_url: str | None = None
+    numbers: JSONObject = field(default_factory=dict)
+    properties: JSONObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateConversation(Command):
+    """Merge: what is ``UNCHANGED`` stays, ``None`` clears (not ``name``)."""
+
+    conversation_id: str
+    name: Maybe[str] = UNCHANGED
+    display_name: Maybe[str | None] = UNCHANGED
+    image_url: Maybe[str | None] = UNCHANGED
+    numbers: Maybe[JSONObject | None] = UNCHANGED
+    properties: Maybe[JSONObject | None] = UNCHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteConversation(Command):
+    """Remove a conversation with its members and events."""
+
+    conversation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateUser(Command):
+    """``name`` is generated when absent or empty."""
+
+    name: str | None = None
+    display_name: str | None = None
+    image_url: str | None = None
+    channels: JSONObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateUser(Command):
+    """Merge: what is ``UNCHANGED`` stays, ``None`` clears (not ``name``)."""
+
+    user_id: str
+    name: Maybe[str] = UNCHANGED
+    display_name: Maybe[str | None] = UNCHANGED
+    image_url: Maybe[str | None] = UNCHANGED
+    channels: Maybe[JSONObject | None] = UNCHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteUser(Command):
+    """Remove a user, who leaves every conversation first."""
+
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class InviteMember(Command):
+    """Make a user (by id or name) an invited member over ``channel``."""
+
+    conversation_id: str
+    user_id: str | None = None
+    user_name: str | None = None
+    channel: JSONObject = field(default_factory=lambda: {"type": "app"})
+    media: JSONObject | None = None
+    member_id_inviting: str | None = None
+    knocking_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JoinMember(Command):
+    """Make a user a joined member; with ``member_id`` the invitation which that member holds is accepted.
+
+    ``channel`` is ``None`` when the invitation's channel stays as it is.
+    """
+
+    conversation_id: str
+    user_id: str | None = None
+    user_name: str | None = None
+    member_id: str | None = None
+    channel: JSONObject | None = None
+    media: JSONObject | None = None
+    member_id_inviting: str | None = None
+    knocking_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveMember(Command):
+    """Leave, decline or kick: the member's state becomes ``left``.
+
+    ``sender`` is the id of the member on whose behalf it happens, when the caller names one.
+    """
+
+    conversation_id: str
+    member_id: str
+    sender: str | None = None
+    reason_code: str | None = None
+    reason_text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateEvent(Command):
+    """Append an event of a client's type; ``sender`` and ``to`` are member ids."""
+
+    conversation_id: str
+    type: str
+    body: JSONObject = field(default_factory=dict)
+    sender: str | None = None
+    to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteEvent(Command):
+    """Empty an event and append ``event:delete``; ``sender`` is the deleting member's id."""
+
+    conversation_id: str
+    event_id: int
+    sender: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartLeg(Command):
+    """Start a leg for a member, or a knocker's when there is no ``conversation_id`` yet."""
+
+    type: str
+    conversation_id: str | None = None
+    member_id: str | None = None
+    direction: str = "outbound"
+    sender: JSONObject = field(default_factory=dict)
+    to: JSONObject = field(default_factory=dict)
+    leg_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateLeg(Command):
+    """Move a leg on to another status and note what the carrier told of it."""
+
+    leg_id: str
+    status: LegStatus | None = None
+    rate: str | None = None
+    price: str | None = None
+    network: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteLeg(Command):
+    """Hang a live leg up, or take an ended one off the list."""
+
+    leg_id: str
+
+
+def changed(command: Command, names: Sequence[str]) -> Mapping[str, Any]:
+    """The attributes among ``names`` that an update does not leave unchanged."""
+    values = {name: getattr(command, name) for name in names}
+    return {name: value for name, value in values.items() if value is not UNCHANGED}

@@ -1,0 +1,122 @@
+"""An event of a conversation's log, serialised once when it is made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from conversation_kit.domain.models import JSONObject, Receipt, ReceiptKind
+from conversation_kit.domain.times import parse_instant, to_text
+from conversation_kit.domain.values import to_json
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of a conversation's log.
+
+    ``id`` is its position: 1, 2, 3, ... without holes; ``None`` for an ephemeral event, which is delivered
+    and not kept. ``data`` is the JSON text with ``type``, ``from``, ``to``, ``timestamp`` and ``body``
+    (in this order, absent keys left out) that every reader gets; the other attributes are read from it.
+    """
+
+    application_id: str
+    conversation_id: str
+    id: int | None
+    data: str
+    receipts: Sequence[Receipt] = ()
+    _fields: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def compose(
+        cls,
+        application_id: str,
+        conversation_id: str,
+        id: int | None,
+        *,
+        type: str,
+        body: JSONObject,
+        timestamp: datetime,
+        sender: str | None = None,
+        to: str | None = None,
+        body_text: str | None = None,
+    ) -> Event:
+        """Make an event and serialise it; ``body_text`` is the body's JSON when the caller has it already."""
+        fields: dict[str, Any] = {"type": type}
+        if sender is not None:
+            fields["from"] = sender
+        if to is not None:
+            fields["to"] = to
+        fields["timestamp"] = to_text(timestamp)
+        data = f'{to_json(fields)[:-1]},"body":{body_text or to_json(body)}}}'
+        fields["body"] = body
+        return cls(application_id, conversation_id, id, data, (), fields)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The parsed ``data``."""
+        if self._fields is None:
+            object.__setattr__(self, "_fields", json.loads(self.data))
+        assert self._fields is not None
+        return self._fields
+
+    @property
+    def type(self) -> str:
+        """Such as ``text``, ``member:joined`` or ``custom:rating``."""
+        return str(self.fields["type"])
+
+    @property
+    def sender(self) -> str | None:
+        """The id of the member the event is from (``from`` on the wire), ``None`` when an admin sent it."""
+        return self.fields.get("from")
+
+    @property
+    def to(self) -> str | None:
+        """The id of the member it is meant for, if it names one."""
+        return self.fields.get("to")
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What the event says; ``{"timestamp": {"deleted": ...}}`` once it was deleted."""
+        body: dict[str, Any] = self.fields["body"]
+        return body
+
+    @property
+    def timestamp(self) -> datetime:
+        """When it was made."""
+        return parse_instant(self.fields["timestamp"])
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the event is a tombstone (SEMANTICS 3.4)."""
+        times = self.body.get("timestamp")
+        return isinstance(times, Mapping) and len(self.body) == 1 and "deleted" in times
+
+    @property
+    def state(self) -> dict[str, dict[str, str]]:
+        """The receipts by kind and member: ``{"seen_by": {"MEM-...": "2026-01-01T00:00:00.000Z"}}``."""
+        return receipts_state(self.receipts)
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Some events of one conversation as stored: ``(id, data)`` rows and the receipts by event id."""
+
+    application_id: str
+    conversation_id: str
+    rows: Sequence[tuple[int, str]]
+    receipts: Mapping[int, Sequence[Receipt]] = field(default_factory=dict)
+
+    def events(self) -> list[Event]:
+        """The rows as events."""
+        return [Event(self.application_id, self.conversation_id, id, data, self.receipts.get(id, ())) for id, data in self.rows]
+
+
+def receipts_state(receipts: Sequence[Receipt]) -> dict[str, dict[str, str]]:
+    """The ``state`` of an event with these receipts; empty when there are none."""
+    state: dict[str, dict[str, str]] = {}
+    for receipt in receipts:
+        state.setdefault(ReceiptKind(receipt.kind).value, {})[receipt.member_id] = to_text(receipt.timestamp)
+    return state

@@ -1,0 +1,142 @@
+"""Which values may be stored. What passes here can always be read back unchanged.
+
+JSON texts hold no NaN or Infinity, no NUL, no lone surrogates, integers within 2**53, and nest at most
+``MAX_DEPTH`` levels deep. Each check raises ``InvalidInput`` naming the field.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from conversation_kit.domain.errors import InvalidInput
+from conversation_kit.domain.models import JSONObject
+
+MAX_DEPTH = 64
+MAX_INTEGER = 2**53
+MAX_NAME = 255
+MAX_URL = 2048
+MAX_JSON = 65536
+"""Bytes of one stored JSON object in UTF-8."""
+
+_SUSPICIOUS = re.compile(r"\d{16}|\\u0000")
+
+
+def to_json(value: Any) -> str:
+    """The compact JSON text of a value. Raises ``ValueError``, ``TypeError`` or ``RecursionError`` if it has none."""
+    return _encode(value)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+def check_json(field: str, value: Any, *, limit: int = MAX_JSON) -> str:
+    """Check a JSON value and return its text, which is at most ``limit`` bytes long in UTF-8.
+
+    One pass in C over the text decides nearly always; the slow walk runs only over what looks odd.
+    """
+    try:
+        text = to_json(value)
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidInput({field: "holds half of a surrogate pair"}) from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidInput({field: f"is not a JSON value ({error})"}) from error
+    if size > limit:
+        raise InvalidInput({field: f"is {size} bytes of JSON and may be {limit}"})
+    if text.count("{") + text.count("[") > MAX_DEPTH or _SUSPICIOUS.search(text):
+        _walk(field, value)
+    return text
+
+
+def _walk(field: str, root: Any) -> None:
+    level: list[Any] = [root]
+    for _ in range(MAX_DEPTH + 1):
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, Mapping):
+                for key in value:
+                    _check_scalar(field, key)
+                below.extend(value.values())
+            elif isinstance(value, (list, tuple)):
+                below.extend(value)
+            else:
+                _check_scalar(field, value)
+        if not below:
+            return
+        level = below
+    raise InvalidInput({field: f"nests deeper than {MAX_DEPTH} levels"})
+
+
+def _check_scalar(field: str, value: Any) -> None:
+    if isinstance(value, str) and "\0" in value:
+        raise InvalidInput({field: "holds a NUL character"})
+    if isinstance(value, int) and abs(value) > MAX_INTEGER:
+        raise InvalidInput({field: "holds an integer beyond 2**53: write it as a string"})
+
+
+def check_text(field: str, value: str, *, longest: int = MAX_NAME) -> str:
+    """Check a plain string of at most ``longest`` characters and return it."""
+    if len(value) > longest:
+        raise InvalidInput({field: f"has {len(value)} characters and may have {longest}"})
+    if "\0" in value:
+        raise InvalidInput({field: "holds a NUL character"})
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidInput({field: "holds half of a surrogate pair"})
+    return value
+
+
+def check_display_name(field: str, value: str | None) -> str | None:
+    """``None`` or a non-empty string."""
+    if value is None:
+        return None
+    if not value:
+        raise InvalidInput({field: "is not allowed to be empty"})
+    return check_text(field, value)
+
+
+def check_image_url(field: str, value: str | None) -> str | None:
+    """``None``, empty, or an absolute http or https URL of at most ``MAX_URL`` characters."""
+    if value is None or value == "":
+        return None
+    check_text(field, value, longest=MAX_URL)
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable or any(character.isspace() or ord(character) < 0x20 for character in value):
+        raise InvalidInput({field: "must be an absolute http or https URL"})
+    return value
+
+
+def check_object(field: str, value: JSONObject | None) -> JSONObject:
+    """A JSON object within the limits; ``None`` is the empty one."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidInput({field: "must be an object"})
+    if value:
+        check_json(field, value)
+    return value
+
+
+def check_ttl(properties: JSONObject) -> float | None:
+    """The ``ttl`` in ``properties`` in seconds; ``None`` when there is none or it is 0, which both mean for ever.
+
+    Floats and numeric strings are taken; negative ones and what is beyond 2**53 are not (SEMANTICS section 6).
+    """
+    ttl = properties.get("ttl")
+    if ttl is None and "ttl" not in properties:
+        return None
+    try:
+        seconds = float(ttl) if isinstance(ttl, (int, float, str)) and not isinstance(ttl, bool) else math.nan
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= MAX_INTEGER:
+        raise InvalidInput({"properties.ttl": "must be a number of seconds from 0 to 2**53"})
+    return seconds or None

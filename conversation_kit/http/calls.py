@@ -1,0 +1,195 @@
+"""One call of an operation: who calls, with what path, query and body."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+from starlette.datastructures import QueryParams
+
+from conversation_kit.domain.errors import InvalidInput, event_not_found
+from conversation_kit.domain.reading import EventRange, Page
+from conversation_kit.domain.times import parse_instant
+from conversation_kit.http.errors import DoorError, invalid_body
+from conversation_kit.http.links import Links
+from conversation_kit.http.mounting import Receive, Scope
+from conversation_kit.http.requests import Body
+from conversation_kit.services.acting import Acting
+
+B = TypeVar("B", bound=Body)
+
+MAX_BODY = 1_000_000
+"""Bytes of a request's body."""
+
+MAX_INDEX = 2**53
+_LOST_PLUS = re.compile(r"(?<=[0-9]) ([0-9]{2}:?[0-9]{2})$(?<=.{20})")
+_DIGITS = re.compile(r"[0-9]{1,16}")
+_CONTENT_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;\s*charset\s*=\s*\"?utf-?8\"?\s*)?;?", re.IGNORECASE | re.ASCII)
+
+
+class Disconnected(Exception):
+    """The client went away while it was sending."""
+
+
+class Call:
+    """What an endpoint gets to see of a request."""
+
+    def __init__(self, scope: Scope, receive: Receive, path: str, params: Mapping[str, str], links: Links) -> None:
+        self.scope = scope
+        self.path = path
+        self.params = params
+        self.links = links
+        self.acting: Acting
+        self._receive = receive
+        self._raw: bytes | None = None
+
+    def header(self, name: bytes) -> str | None:
+        """The value of the first header of this lower-case name."""
+        for key, value in self.scope["headers"]:
+            if key == name:
+                return str(value.decode("latin-1"))
+        return None
+
+    async def raw(self) -> bytes:
+        """The body. Raises 413 as soon as it is known to be too long."""
+        if self._raw is None:
+            announced = self.header(b"content-length")
+            if announced is not None and _DIGITS.fullmatch(announced) and int(announced) > MAX_BODY:
+                raise _too_large()
+            message = await self._receive()
+            body = message.get("body", b"")
+            if message.get("more_body") or message["type"] != "http.request":
+                body = await self._rest(message)
+            if len(body) > MAX_BODY:
+                raise _too_large()
+            self._raw = body
+        return self._raw
+
+    async def _rest(self, message: Mapping[str, Any]) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > MAX_BODY:
+                raise _too_large()
+            if not message.get("more_body"):
+                return b"".join(chunks)
+            message = await self._receive()
+
+    async def body(self, shape: type[B]) -> B:
+        """The body in this shape; an empty one is ``{}``. Raises 415 for another content type than JSON in UTF-8."""
+        raw = await self.raw()
+        if not raw:
+            raw = b"{}"
+        else:
+            content_type = self.header(b"content-type")
+            if content_type is None or (content_type != "application/json" and not _CONTENT_TYPE.fullmatch(content_type)):
+                raise DoorError(
+                    "http:error:unsupported-media-type",
+                    "Send the body as JSON in UTF-8 with Content-Type: application/json.",
+                )
+        return _parse(shape, raw)
+
+    async def lenient_body(self, shape: type[B]) -> B:
+        """The body of a DELETE, where some clients send ``null`` or no content type."""
+        raw = await self.raw()
+        return _parse(shape, b"{}" if raw.strip() in (b"", b"null") else raw)
+
+    async def fields(self) -> dict[str, Any]:
+        """Query parameters and top-level body fields, for access lists with filters; a body that is no object has none."""
+        try:
+            body = from_json(await self.raw() or b"{}")
+        except ValueError:
+            body = {}
+        return {**(body if isinstance(body, dict) else {}), **self.query}
+
+    @cached_property
+    def query(self) -> QueryParams:
+        """The query parameters."""
+        return QueryParams(self.scope.get("query_string", b""))
+
+    def integer(self, name: str, default: int, *, least: int, most: int) -> int:
+        """A query parameter that is a whole number from ``least`` to ``most``."""
+        text = self.query.get(name) if self.scope.get("query_string") else None
+        if text is None:
+            return default
+        value = int(text) if _DIGITS.fullmatch(text) else -1
+        if not least <= value <= most:
+            raise InvalidInput({name: f"must be a whole number from {least} to {most}"})
+        return value
+
+    def text(self, name: str) -> str | None:
+        """A query parameter of at most 255 characters, or ``None``."""
+        value = self.query.get(name) or None
+        if value is not None and (len(value) > 255 or "\0" in value):
+            raise InvalidInput({name: "must have at most 255 characters and no NUL"})
+        return value
+
+    def page(self, default_size: int = 100) -> Page:
+        """``page_size``, ``record_index``, ``order``, ``date_start`` and ``date_end``."""
+        if not self.scope.get("query_string"):
+            return Page(default_size)
+        return Page(
+            self.integer("page_size", default_size, least=1, most=100),
+            self.integer("record_index", 0, least=0, most=MAX_INDEX),
+            self._descending(),
+            self._instant("date_start"),
+            self._instant("date_end"),
+        )
+
+    def event_range(self) -> EventRange:
+        """``page_size``, ``record_index``, ``order``, ``start_id`` and ``end_id``."""
+        if not self.scope.get("query_string"):
+            return EventRange()
+        start = self.integer("start_id", -1, least=0, most=MAX_INDEX)
+        end = self.integer("end_id", -1, least=0, most=MAX_INDEX)
+        return EventRange(
+            self.integer("page_size", 100, least=1, most=100),
+            self.integer("record_index", 0, least=0, most=MAX_INDEX),
+            self._descending(),
+            start if start >= 0 else None,
+            end if end >= 0 else None,
+        )
+
+    def event_id(self) -> int:
+        """The event that the path names."""
+        text = self.params["event_id"]
+        if not _DIGITS.fullmatch(text):
+            raise event_not_found("with that id")
+        return int(text)
+
+    def _descending(self) -> bool:
+        order = self.query.get("order", "asc").lower()
+        if order not in ("asc", "desc"):
+            raise InvalidInput({"order": "must be asc or desc"})
+        return order == "desc"
+
+    def _instant(self, name: str) -> datetime | None:
+        text = self.query.get(name)
+        if text is None:
+            return None
+        # An offset whose + was not percent-encoded arrives with a blank.
+        text = _LOST_PLUS.sub(r"+\1", text.strip())
+        try:
+            return parse_instant(text)
+        except ValueError as error:
+            raise InvalidInput({name: "must be an ISO 8601 date and time, such as 2026-01-01T10:00:00Z"}) from error
+
+
+def _parse(shape: type[B], raw: bytes) -> B:
+    try:
+        return shape.model_validate_json(raw)
+    except ValidationError as error:
+        raise invalid_body(error) from error
+
+
+def _too_large() -> DoorError:
+    return DoorError("http:error:payload-too-large", f"The body may have {MAX_BODY} bytes.")

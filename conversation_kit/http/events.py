@@ -1,0 +1,113 @@
+"""The endpoints of events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic_core import to_json
+
+from conversation_kit.domain.events import receipts_state
+from conversation_kit.domain.models import Receipt
+from conversation_kit.domain.times import to_text
+from conversation_kit.http import answers
+from conversation_kit.http.calls import Call
+from conversation_kit.http.lists import next_link
+from conversation_kit.http.operations import EVENT_IDS, PAGING, Operation
+from conversation_kit.http.requests import ActorBody, EventBody
+from conversation_kit.http.responses import EMPTY, Answer
+
+
+async def create(call: Call) -> Answer:
+    """Create an event."""
+    body = await call.body(EventBody)
+    event = await call.acting.events.create(call.params["conversation_id"], body.type, body.body, sender=body.sender, to=body.to)
+    answer: answers.CreatedEvent = {"timestamp": to_text(event.timestamp)}
+    if event.id is not None:
+        answer = {"id": str(event.id), **answer, "href": call.links.event(event.conversation_id, event.id)}
+    return Answer.json(answer, 201)
+
+
+async def list_(call: Call) -> Answer:
+    """List events."""
+    wanted = call.event_range()
+    page = await call.acting.events.page(call.params["conversation_id"], wanted)
+    prefix = call.links.event(page.conversation_id, "")
+    receipts = page.receipts
+    rows = [_row(id, data, prefix, _state(receipts[id]) if id in receipts else "") for id, data in page.rows]
+    return Answer(f"[{','.join(rows)}]".encode(), headers=next_link(call, wanted, len(rows) == wanted.size))
+
+
+async def retrieve(call: Call) -> Answer:
+    """Retrieve an event."""
+    event = await call.acting.events.get(call.params["conversation_id"], call.event_id())
+    assert event.id is not None
+    state = _state(event.receipts) if event.receipts else ""
+    return Answer(_row(event.id, event.data, call.links.event(event.conversation_id, ""), state).encode())
+
+
+async def delete(call: Call) -> Answer:
+    """Delete an event."""
+    body = await call.lenient_body(ActorBody)
+    await call.acting.events.delete(call.params["conversation_id"], call.event_id(), sender=call.text("from") or body.sender)
+    return EMPTY
+
+
+def _row(id: int, data: str, prefix: str, state: str) -> str:
+    """An event's JSON: what is stored, with what depends on the mount and on the readers around it."""
+    return f'{{"id":"{id}",{data[1:-1]}{state},"href":"{prefix}{id}"}}'
+
+
+def _state(receipts: Sequence[Receipt]) -> str:
+    return f',"state":{to_json(receipts_state(receipts)).decode()}'
+
+
+OPERATIONS = (
+    Operation(
+        "createEvent",
+        "POST",
+        "/conversations/{conversation_id}/events",
+        "Event",
+        "Create an event",
+        create,
+        answers.CreatedEvent,
+        201,
+        body=EventBody,
+        errors=(404,),
+        description="Appends to the log at the next id. Receipts (`text:seen`, `text:delivered` and their like) show in the `state` of "
+        "the event that they are about. Typing (`text:typing:on`, `text:typing:off`) is passed on and not kept, and gets no id.",
+    ),
+    Operation(
+        "getEvents",
+        "GET",
+        "/conversations/{conversation_id}/events",
+        "Event",
+        "List events",
+        list_,
+        list[answers.Event],
+        query=(*PAGING, *EVENT_IDS),
+        errors=(404,),
+        description="For admins and joined members, by id. A `Link` header with `rel=next` tells where a long list goes on.",
+    ),
+    Operation(
+        "getEvent",
+        "GET",
+        "/conversations/{conversation_id}/events/{event_id}",
+        "Event",
+        "Retrieve an event",
+        retrieve,
+        answers.Event,
+        errors=(404,),
+    ),
+    Operation(
+        "deleteEvent",
+        "DELETE",
+        "/conversations/{conversation_id}/events/{event_id}",
+        "Event",
+        "Delete an event",
+        delete,
+        answers.Empty,
+        query=("from",),
+        errors=(404,),
+        description="Empties the event, which stays at its id, and appends `event:delete`. For admins and the author.",
+    ),
+)

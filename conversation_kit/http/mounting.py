@@ -1,0 +1,119 @@
+"""Finding one's place inside a host: which path is meant, and a middleware that mounts the kit in any ASGI application."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol, TypeAlias
+
+logger = logging.getLogger("conversation_kit")
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Guest(Protocol):
+    """What the middleware mounts: an ASGI application that is started and stopped."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request below the mount."""
+
+    async def start(self) -> None:
+        """Make ready; counted."""
+
+    async def stop(self) -> None:
+        """Undo one ``start``."""
+
+
+def inner_path(scope: Scope) -> str:
+    """The request's path below the mount, with its slash.
+
+    By ASGI ``path`` contains ``root_path``. Behind a proxy that strips a prefix some servers (Hypercorn) keep the prefix in
+    ``root_path`` alone, so that only the end of ``root_path``, what the host's own mounts added, stands in ``path``.
+    """
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    while root:
+        if path.startswith(root) and (len(path) == len(root) or path[len(root)] == "/"):
+            return path[len(root) :] or "/"
+        cut = root.find("/", 1)
+        root = root[cut:] if cut > 0 else ""
+    return path or "/"
+
+
+class Middleware:
+    """An ASGI application that gives the requests below ``prefix`` to the guest and everything else to the host.
+
+    The guest starts before the host and stops after it; a guest that cannot start stops the server's start with its message.
+    """
+
+    def __init__(self, host: ASGIApp, prefix: str, guest: Guest) -> None:
+        self._host = host
+        self._prefix = "/" + prefix.strip("/") if prefix.strip("/") else ""
+        self._guest = guest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, or the server's lifespan."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+            return
+        path = inner_path(scope)
+        if scope["type"] in ("http", "websocket") and (path == self._prefix or path.startswith(self._prefix + "/")):
+            root = scope.get("root_path", "").rstrip("/")
+            await self._guest({**scope, "root_path": root + self._prefix}, receive, send)
+        else:
+            await self._host(scope, receive, send)
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the host see the server's lifespan, with the guest's start before and its stop after it."""
+        asked = running = answered = False
+
+        async def host_receive() -> Message:
+            nonlocal asked, running
+            message = await receive()
+            asked = True
+            if message["type"] == "lifespan.startup":
+                await self._guest.start()
+                running = True
+            return message
+
+        async def host_send(message: Message) -> None:
+            nonlocal running, answered
+            answered = True
+            if running and message["type"] != "lifespan.startup.complete":
+                running = False
+                await self._guest.stop()
+            await send(message)
+
+        try:
+            await self._host(scope, host_receive, host_send)
+        except Exception as error:
+            if answered:
+                raise
+            if asked:
+                logger.exception("the application could not start")
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
+            logger.debug("the host has no lifespan of its own: %r", error)
+        finally:
+            if running:
+                await self._guest.stop()
+        if not answered and not asked:
+            await self._guest_alone(receive, send)
+
+    async def _guest_alone(self, receive: Receive, send: Send) -> None:
+        """The lifespan of a host that has none."""
+        await receive()
+        try:
+            await self._guest.start()
+        except Exception as error:
+            logger.exception("the kit could not start")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._guest.stop()
+        await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,91 @@
+"""The 22 operations as a table: what routes requests and what the OpenAPI document is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from conversation_kit.http.calls import Call
+from conversation_kit.http.errors import DoorError
+from conversation_kit.http.requests import Body
+from conversation_kit.http.responses import Answer
+
+Endpoint: TypeAlias = Callable[[Call], Awaitable[Answer]]
+
+PAGING = ("page_size", "record_index", "order")
+DATES = ("date_start", "date_end")
+EVENT_IDS = ("start_id", "end_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of the API.
+
+    ``answer`` is the shape of the success answer; ``query`` names the query parameters; ``errors`` lists the statuses beside
+    those that every operation may answer.
+    """
+
+    id: str
+    method: str
+    path: str
+    tag: str
+    summary: str
+    endpoint: Endpoint
+    answer: Any
+    status: int = 200
+    body: type[Body] | None = None
+    query: tuple[str, ...] = ()
+    page_size: int = 100
+    errors: tuple[int, ...] = ()
+    description: str = ""
+
+
+class Routes:
+    """Finds the operation of a path in one look-up, by the number of its segments and the literal ones among them.
+
+    Every path of the API alternates between a literal and an id, so that the literals at the even places tell the path.
+    """
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self._methods: dict[tuple[str, ...], dict[str, Operation]] = {}
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
+        for operation in operations:
+            segments = operation.path[1:].split("/")
+            shape = _shape(segments)
+            self._methods.setdefault(shape, {})[operation.method] = operation
+            self._names[shape] = tuple(segment.strip("{}") for segment in segments[1::2])
+
+    def methods(self, path: str) -> Mapping[str, Operation]:
+        """The operations of a path by method. Raises 404."""
+        return self._at(path[1:].split("/"))
+
+    def find(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
+        """The operation and its path parameters. Raises 404 or 405, the latter with ``Allow``."""
+        segments = path[1:].split("/")
+        methods = self._at(segments)
+        operation = methods.get("GET" if method == "HEAD" else method)
+        if operation is None:
+            allow = ", ".join(allowed(methods))
+            raise DoorError("http:error:method-not-allowed", f"This path takes {allow}.", {"Allow": allow})
+        return operation, dict(zip(self._names[_shape(segments)], segments[1::2], strict=True))
+
+    def _at(self, segments: list[str]) -> Mapping[str, Operation]:
+        methods = self._methods.get(_shape(segments))
+        if methods is None or not all(_is_id(id) for id in segments[1::2]):
+            raise DoorError("http:error:not-found", "There is no such path; openapi.json lists those that there are.")
+        return methods
+
+
+def allowed(methods: Iterable[str]) -> list[str]:
+    """The methods of a path with those that come along."""
+    names = {*methods, "OPTIONS"}
+    return sorted(names | ({"HEAD"} if "GET" in names else set()))
+
+
+def _shape(segments: list[str]) -> tuple[str, ...]:
+    return (str(len(segments)), *segments[::2])
+
+
+def _is_id(text: str) -> bool:
+    return 0 < len(text) <= 255 and text.isprintable()

@@ -1,0 +1,43 @@
+"""What the door sends: JSON bytes with a status, in two ASGI messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import to_json
+
+from conversation_kit.http.mounting import Send
+
+
+class Answer:
+    """A whole response. Leaner than Starlette's, whose headers alone cost a tenth of a small request."""
+
+    __slots__ = ("body", "content_type", "headers", "status")
+
+    def __init__(
+        self, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None, content_type: str = "application/json"
+    ) -> None:
+        self.body = body
+        self.content_type = content_type
+        self.status = status
+        self.headers = headers
+
+    @classmethod
+    def json(cls, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+        """An answer with a JSON value."""
+        return cls(to_json(value), status, headers)
+
+    async def send(self, send: Send, *, head: bool = False) -> None:
+        """Send it; for HEAD without the body."""
+        headers: list[tuple[bytes, bytes]] = []
+        if self.status != 204:
+            headers = [(b"content-type", self.content_type.encode()), (b"content-length", b"%d" % len(self.body))]
+        if self.headers:
+            headers.extend((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items())
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if head else self.body})
+
+
+EMPTY = Answer(b"{}")
+"""Done, and nothing to say of it."""

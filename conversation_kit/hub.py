@@ -1,0 +1,98 @@
+"""After the commit: receivers of signals, each isolated, logged and time-boxed."""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import anyio
+
+from conversation_kit.domain.errors import ConfigurationError
+from conversation_kit.domain.signals import EventCreated, Signal
+from conversation_kit.hooks import call
+
+logger = logging.getLogger("conversation_kit")
+
+MAX_CHAIN = 16
+"""How deep receivers may cause signals that cause signals: an echo bot that answers itself stops here."""
+
+Receiver: TypeAlias = Callable[[Any], Awaitable[None] | None]
+_chain: ContextVar[int] = ContextVar("conversation_kit_chain", default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Registration:
+    signal: type[Signal]
+    pattern: re.Pattern[str] | None
+    receiver: Receiver
+    timeout: float
+
+    @property
+    def name(self) -> str:
+        return getattr(self.receiver, "__qualname__", repr(self.receiver))
+
+    def wants(self, signal: Signal) -> bool:
+        if not isinstance(signal, self.signal):
+            return False
+        return self.pattern is None or (isinstance(signal, EventCreated) and self.pattern.fullmatch(signal.event.type) is not None)
+
+
+class Hub:
+    """The receivers of one kit."""
+
+    def __init__(self) -> None:
+        self._registrations: list[_Registration] = []
+
+    def add(self, what: type[Signal] | str, receiver: Receiver, *, timeout: float) -> None:
+        """Register ``receiver`` for a signal class and its subclasses, or for the created events whose type matches a pattern.
+
+        A pattern is an event type in which ``*`` stands for anything (``"custom:rating"``, ``"member:*"``).
+        Raises ``ConfigurationError`` for what is neither.
+        """
+        if timeout <= 0:
+            raise ConfigurationError("on() takes a timeout of more than 0 seconds.")
+        if isinstance(what, str):
+            pattern = re.compile(fnmatch.translate(what))
+            self._registrations.append(_Registration(EventCreated, pattern, receiver, timeout))
+        elif isinstance(what, type) and issubclass(what, Signal):
+            self._registrations.append(_Registration(what, None, receiver, timeout))
+        else:
+            raise ConfigurationError(f"on() takes a signal class such as MemberJoined or an event type, not {what!r}.")
+
+    async def publish(self, signals: Sequence[Signal]) -> None:
+        """Give each signal to its receivers, one signal after the other, the receivers of one side by side.
+
+        Returns when all are done or out of time. Raises nothing that a receiver raises.
+        """
+        if not self._registrations:
+            return
+        depth = _chain.get()
+        if depth >= MAX_CHAIN:
+            logger.error("receivers cause signals more than %d deep; %d signals are not delivered", MAX_CHAIN, len(signals))
+            return
+        token = _chain.set(depth + 1)
+        try:
+            for signal in signals:
+                wanting = [one for one in self._registrations if one.wants(signal)]
+                if len(wanting) == 1:
+                    await self._deliver(wanting[0], signal)
+                elif wanting:
+                    async with anyio.create_task_group() as group:
+                        for registration in wanting:
+                            group.start_soon(self._deliver, registration, signal)
+        finally:
+            _chain.reset(token)
+
+    async def _deliver(self, registration: _Registration, signal: Signal) -> None:
+        try:
+            with anyio.fail_after(registration.timeout):
+                await call(registration.receiver, signal)
+        except TimeoutError:
+            logger.exception("receiver %s of %s ran longer than %s s", registration.name, type(signal).__name__, registration.timeout)
+        except Exception:
+            logger.exception("receiver %s of %s raised", registration.name, type(signal).__name__)

@@ -1,0 +1,228 @@
+"""ConversationKit: the one object that a host puts together, registers with, and mounts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from importlib.metadata import entry_points
+from typing import Any, TypeVar
+
+import anyio
+from anyio.lowlevel import RunVar
+
+from conversation_kit.domain.commands import Command
+from conversation_kit.domain.errors import ConfigurationError
+from conversation_kit.domain.principals import Principal
+from conversation_kit.domain.signals import Signal
+from conversation_kit.hooks import Hook, OnFailure
+from conversation_kit.http.app import OPERATIONS, Door
+from conversation_kit.http.mounting import ASGIApp, Middleware, Receive, Scope, Send
+from conversation_kit.http.openapi import document
+from conversation_kit.http.pages import Pages
+from conversation_kit.hub import Receiver
+from conversation_kit.memory import MemoryStorage
+from conversation_kit.ports import Authenticator, Storage
+from conversation_kit.services.acting import Acting
+from conversation_kit.services.conversations import Conversations
+from conversation_kit.services.core import Authorize, Core
+from conversation_kit.services.events import Events
+from conversation_kit.services.legs import Legs
+from conversation_kit.services.members import Members
+from conversation_kit.services.users import Users
+
+H = TypeVar("H", bound=Hook)
+R = TypeVar("R", bound=Receiver)
+
+
+class ConversationKit:
+    """A conversation backend, and the ASGI application that serves it.
+
+    ``storage`` is a URL (``memory://``, ``sqlite:///chat.db``) or an object with the methods of ``Storage``. ``auth`` says who calls.
+    ``authorize`` may overrule the default policy. ``application_id`` is the application in which the host's own calls act; it need not be
+    given when ``auth`` knows one only. ``public_url`` fixes the base of all hrefs; otherwise they follow the request. ``event_types`` are
+    further event types that clients may post. ``max_members`` caps the invited and joined members of a conversation. ``docs`` switches the
+    index, ``/openapi.json`` and ``/docs``. Raises ``ConfigurationError``.
+    """
+
+    def __init__(
+        self,
+        *,
+        storage: str | Storage,
+        auth: Authenticator,
+        authorize: Authorize | None = None,
+        application_id: str | None = None,
+        public_url: str | None = None,
+        event_types: Iterable[str] = (),
+        max_members: int = 1000,
+        docs: bool = True,
+    ) -> None:
+        if not hasattr(auth, "authenticate"):
+            raise ConfigurationError("auth= takes a JWTAuthenticator, a HostAuthenticator, or an object with their methods.")
+        self.storage = make_storage(storage) if isinstance(storage, str) else storage
+        if not isinstance(self.storage, Storage):
+            missing = [name for name in dir(Storage) if not name.startswith("_") and not hasattr(self.storage, name)]
+            raise ConfigurationError(f"storage= takes a URL or a storage; {self.storage!r} lacks {', '.join(missing)}.")
+        self._auth = auth
+        self._application_id = application_id
+        self._core = Core(self.storage, authorize=authorize, event_types=frozenset(event_types), max_members=max_members)
+        self._door = Door(self._core, auth, self._ready, public_url=public_url, pages=Pages(OPERATIONS) if docs else None)
+        self._starts = 0
+        self._opened = False
+        self._opening: RunVar[anyio.Lock] = RunVar("conversation_kit_opening")
+
+    def before(self, command: type[Command], *, timeout: float = 5.0, on_failure: OnFailure = "reject") -> Callable[[H], H]:
+        """Register a hook that sees every such command before it is carried out, in the order of registration.
+
+        The hook gets ``(command, context)``, sync or async; it may return a changed command (``dataclasses.replace``) or raise
+        ``Rejected``. When it raises anything else, or takes longer than ``timeout`` seconds, the command is refused with a 503
+        (``on_failure="reject"``) or goes on without it (``"allow"``).
+        """
+
+        def register(hook: H) -> H:
+            self._core.hooks.add(command, hook, timeout=timeout, on_failure=on_failure)
+            return hook
+
+        return register
+
+    def on(self, what: type[Signal] | str, *, timeout: float = 5.0) -> Callable[[R], R]:
+        """Register a receiver of a signal, or of ``EventCreated`` for the event types that match a pattern (``"custom:*"``).
+
+        It is called after the commit with the signal, sync or async, beside other receivers. What it raises is logged; after ``timeout``
+        seconds it is left behind. The request waits for its receivers, so start a task of your own for what takes long.
+        """
+
+        def register(receiver: R) -> R:
+            self._core.hub.add(what, receiver, timeout=timeout)
+            return receiver
+
+        return register
+
+    def application(self, application_id: str) -> Acting:
+        """Everything the API can do, done by the host in this application."""
+        return Acting(self._core, Principal(application_id, trusted=True))
+
+    def as_user(self, name: str, *, application_id: str | None = None) -> Acting:
+        """Everything the API can do, done as this user: the default policy applies as over HTTP."""
+        return Acting(self._core, Principal(application_id or self._default_application(), name))
+
+    def _default_application(self) -> str:
+        if self._application_id is not None:
+            return self._application_id
+        applications = self._auth.applications
+        if len(applications) != 1:
+            raise ConfigurationError(
+                f"There are {len(applications)} applications: give ConversationKit an application_id, or use kit.application(id)."
+            )
+        return applications[0]
+
+    @property
+    def host(self) -> Acting:
+        """The services in the default application, restricted by nobody."""
+        return self.application(self._default_application())
+
+    @property
+    def conversations(self) -> Conversations:
+        """Conversations of the default application."""
+        return self.host.conversations
+
+    @property
+    def users(self) -> Users:
+        """Users of the default application."""
+        return self.host.users
+
+    @property
+    def members(self) -> Members:
+        """Members of the default application's conversations."""
+        return self.host.members
+
+    @property
+    def events(self) -> Events:
+        """Events of the default application's conversations."""
+        return self.host.events
+
+    @property
+    def legs(self) -> Legs:
+        """Legs of the default application."""
+        return self.host.legs
+
+    def openapi(self, prefix: str = "") -> dict[str, Any]:
+        """The OpenAPI document with ``prefix`` before every path, to merge into a host's own."""
+        return document(OPERATIONS, prefix=prefix.rstrip("/"))
+
+    def middleware(self, app: ASGIApp, prefix: str) -> Middleware:
+        """``app`` with the kit mounted at ``prefix``; also takes part in the server's lifespan. For Quart and any other ASGI host."""
+        return Middleware(app, prefix, self)
+
+    async def start(self) -> None:
+        """Open the storage. Counted: every ``start`` is undone by one ``stop``."""
+        self._starts += 1
+        try:
+            await self._ready()
+        except BaseException:
+            self._starts -= 1
+            raise
+
+    async def stop(self) -> None:
+        """Close the storage when nobody else has it started; the next use opens it again."""
+        self._starts -= 1
+        if self._starts <= 0 and self._opened:
+            self._starts = 0
+            self._opened = False
+            with anyio.CancelScope(shield=True):
+                await self.storage.close()
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """For ``Starlette(lifespan=kit.lifespan)``, or inside a lifespan of the host's own; may be entered more than once."""
+        await self.start()
+        try:
+            yield
+        finally:
+            await self.stop()
+
+    async def _ready(self) -> None:
+        """Open the storage at first use, for hosts that run no lifespan."""
+        if self._opened:
+            return
+        lock = self._opening.get(None)
+        if lock is None:
+            lock = anyio.Lock()
+            self._opening.set(lock)
+        async with lock:
+            if not self._opened:
+                await self.storage.open()
+                self._opened = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "http":
+            await self._door(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": "No such path."})
+        elif scope["type"] == "lifespan":
+            await Middleware(_nobody, "", self)(scope, receive, send)
+        else:
+            raise ConfigurationError(f"The kit serves no ASGI scope of type {scope['type']!r}.")
+
+
+async def _nobody(scope: Scope, receive: Receive, send: Send) -> None:
+    """A host without a lifespan of its own."""
+
+
+def make_storage(url: str) -> Storage:
+    """The storage of a URL: ``memory://``, or what an installed adapter registers for the scheme.
+
+    Adapters register under the entry point group ``conversation_kit.storages``. Raises ``ConfigurationError``.
+    """
+    scheme = url.partition("://")[0].partition("+")[0]
+    if scheme == "memory":
+        return MemoryStorage()
+    for entry_point in entry_points(group="conversation_kit.storages", name=scheme):
+        try:
+            adapter = entry_point.load()
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(f"The storage {scheme!r} needs {error.name}: pip install 'conversation-kit[sql]'.") from error
+        storage: Storage = adapter(url)
+        return storage
+    raise ConfigurationError(f"No installed storage serves {scheme!r}: use memory:// or sqlite:///file.db, or install its adapter.")

@@ -1,0 +1,133 @@
+"""What the kit needs from outside: a storage that commits, an authenticator that knows who calls.
+
+Both are protocols: any object with these methods will do. ``conversation_kit.testing.StorageContract``
+checks the promises that the docstrings make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+from conversation_kit.domain.events import Event, EventPage
+from conversation_kit.domain.models import Conversation, Leg, Member, User
+from conversation_kit.domain.principals import Principal
+from conversation_kit.domain.reading import Access, EventRange, Page, Slice
+from conversation_kit.domain.scene import Changes, Decide, Needs
+
+T = TypeVar("T")
+ASGIScope: TypeAlias = MutableMapping[str, Any]
+
+
+@runtime_checkable
+class Storage(Protocol):
+    """Keeps conversations, users, members, events and legs.
+
+    Every method is atomic: it happens wholly or not at all, and what it returned survives a crash if the storage
+    is durable at all. Methods are called concurrently, on asyncio or trio, and must not block the event loop.
+    ``application_id`` separates tenants: nothing of one application is ever found through another.
+    Values come back as they went in, to the millisecond and the JSON key. A storage that cannot answer at present raises
+    ``StorageUnavailable`` and has then written nothing.
+    """
+
+    async def open(self) -> None:
+        """Make ready (connect, create or check the schema). Called before the first use and after ``close``; idempotent."""
+
+    async def close(self) -> None:
+        """Release what ``open`` took. Data stays."""
+
+    async def change(self, application_id: str, conversation_id: str | None, needs: Needs, decide: Decide[T]) -> Changes[T]:
+        """Load the scene, let ``decide`` decide, commit its changes and return them.
+
+        From the loading to the commit no other change of the same conversation comes between, so that event ids
+        come out gapless and in commit order, and a state is never left from what it no longer is. What ``decide``
+        raises is passed on and nothing is written. A missing conversation gives a scene without one. With
+        ``conversation_id`` ``None`` only users and legs are in play. A conversation's new name that is taken in the
+        application raises ``duplicate_name``. Readers see all of the changes or none.
+        """
+        ...
+
+    async def create_conversation(self, conversation: Conversation) -> None:
+        """Insert it. Raises ``duplicate_name`` if the application has a conversation of that name."""
+
+    async def get_conversation(self, access: Access, conversation_id: str, members: int) -> tuple[Conversation, list[Member]]:
+        """It and at most ``members`` of its members: invited and joined ones first, then those that left, each oldest first.
+
+        Raises what ``check_access`` raises.
+        """
+        ...
+
+    async def list_conversations(self, application_id: str, page: Page, now: datetime) -> Slice[Conversation]:
+        """Those that have not expired by ``now``, by creation (then id)."""
+        ...
+
+    async def expired_conversations(self, application_id: str, now: datetime, limit: int) -> list[str]:
+        """The ids of at most ``limit`` conversations whose ``expires_at`` is not after ``now``."""
+        ...
+
+    async def create_user(self, user: User) -> None:
+        """Insert it. Raises ``duplicate_name`` if the application has a user of that name."""
+
+    async def get_user(self, application_id: str, *, id: str | None = None, name: str | None = None) -> User:
+        """The user with this id or this name. Raises ``user_not_found``."""
+        ...
+
+    async def list_users(self, application_id: str, page: Page) -> Slice[User]:
+        """By creation (then id)."""
+        ...
+
+    async def update_user(self, application_id: str, user_id: str, update: Callable[[User], User]) -> User:
+        """Replace a user by ``update`` of it; a new name is also the ``user_name`` of all its memberships.
+
+        Raises ``user_not_found`` or ``duplicate_name``.
+        """
+        ...
+
+    async def delete_user(self, application_id: str, user_id: str) -> bool:
+        """Remove a user without invited or joined memberships; ``False``, and nothing done, if it has such.
+
+        Members that left stay as they are. Raises ``user_not_found``.
+        """
+        ...
+
+    async def list_memberships(self, application_id: str, user_id: str, page: Page, now: datetime) -> Slice[tuple[Conversation, Member]]:
+        """The user's invited and joined memberships with their conversations, by creation of the conversation."""
+        ...
+
+    async def list_members(self, access: Access, conversation_id: str, page: Page) -> Slice[Member]:
+        """All members, those that left too, oldest first. Raises what ``check_access`` raises."""
+        ...
+
+    async def get_member(self, access: Access, conversation_id: str, member_id: str) -> Member:
+        """Raises ``member_not_found`` or what ``check_access`` raises."""
+        ...
+
+    async def list_events(self, access: Access, conversation_id: str, wanted: EventRange) -> EventPage:
+        """Events by id, with their receipts, as one consistent view. Raises what ``check_access`` raises."""
+        ...
+
+    async def get_event(self, access: Access, conversation_id: str, event_id: int) -> Event:
+        """With its receipts. Raises ``event_not_found`` or what ``check_access`` raises."""
+        ...
+
+    async def list_legs(self, application_id: str, page: Page) -> Slice[Leg]:
+        """By creation (then id)."""
+        ...
+
+    async def get_leg(self, application_id: str, leg_id: str) -> Leg:
+        """Raises ``leg_not_found``."""
+        ...
+
+
+class Authenticator(Protocol):
+    """Tells who is calling."""
+
+    @property
+    def applications(self) -> Sequence[str]:
+        """The ids of the applications it can vouch for. The only one, if there is one, is the kit's own default."""
+        ...
+
+    async def authenticate(self, scope: ASGIScope) -> Principal:
+        """The caller of an ASGI request. Raises ``Unauthenticated``."""
+        ...

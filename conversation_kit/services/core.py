@@ -1,0 +1,152 @@
+"""What the services share: the storage, the hooks, the hub, and the host's say in who may do what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias, TypeVar
+
+import anyio
+
+from conversation_kit.domain import times
+from conversation_kit.domain.commands import Command
+from conversation_kit.domain.errors import Forbidden
+from conversation_kit.domain.ids import new_id
+from conversation_kit.domain.models import ACTIVE, MemberState
+from conversation_kit.domain.principals import Principal
+from conversation_kit.domain.reading import Access
+from conversation_kit.domain.scene import Decide, Needs
+from conversation_kit.hooks import Hooks, call
+from conversation_kit.hub import Hub
+from conversation_kit.ports import Storage
+
+T = TypeVar("T")
+C = TypeVar("C", bound=Command)
+
+SWEEP_SECONDS = 60.0
+SEEN_USERS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRequest:
+    """What an ``authorize`` callable is asked about: who wants to call which operation on what.
+
+    ``operation`` is the operationId of the API; ids that the operation does not have are ``None``.
+    """
+
+    principal: Principal
+    operation: str
+    conversation_id: str | None = None
+    user_id: str | None = None
+    member_id: str | None = None
+    event_id: int | None = None
+    leg_id: str | None = None
+
+
+Authorize: TypeAlias = Callable[[AccessRequest], bool | Awaitable[bool | None] | None]
+"""``True`` allows what the default policy would not, ``False`` refuses, ``None`` leaves it to the default policy."""
+
+
+@dataclass(slots=True)
+class Core:
+    """One kit's working parts. ``max_members`` caps the invited and joined members of one conversation."""
+
+    storage: Storage
+    hooks: Hooks = field(default_factory=Hooks)
+    hub: Hub = field(default_factory=Hub)
+    authorize: Authorize | None = None
+    event_types: frozenset[str] = frozenset()
+    max_members: int = 1000
+    clock: Callable[[], datetime] = times.now
+    new_id: Callable[[str], str] = new_id
+    _swept: dict[str, float] = field(default_factory=dict)
+    _seen: set[tuple[str, str]] = field(default_factory=set)
+
+    async def unrestricted(
+        self,
+        principal: Principal,
+        operation: str,
+        *,
+        conversation_id: str | None = None,
+        user_id: str | None = None,
+        member_id: str | None = None,
+        event_id: int | None = None,
+        leg_id: str | None = None,
+    ) -> bool:
+        """Whether ``principal`` may do it whatever the default policy says of users.
+
+        Raises ``Forbidden`` when the host's ``authorize`` refuses.
+        """
+        if principal.trusted:
+            return True
+        if self.authorize is None:
+            return principal.is_admin
+        verdict = await call(self.authorize, AccessRequest(principal, operation, conversation_id, user_id, member_id, event_id, leg_id))
+        if verdict is False:
+            raise Forbidden("This server does not allow you to do this.")
+        return principal.is_admin or verdict is True
+
+    async def admins_only(self, principal: Principal, operation: str, *, user_id: str | None = None, leg_id: str | None = None) -> None:
+        """Raises ``Forbidden`` for users, unless the host says otherwise."""
+        if not await self.unrestricted(principal, operation, user_id=user_id, leg_id=leg_id):
+            raise Forbidden("This needs an admin token, one without a sub.")
+
+    async def access(
+        self,
+        principal: Principal,
+        operation: str,
+        *,
+        conversation_id: str,
+        member_id: str | None = None,
+        event_id: int | None = None,
+        states: frozenset[MemberState] = ACTIVE,
+        creator: bool = True,
+    ) -> Access:
+        """The filter for reading a conversation as ``principal``."""
+        free = await self.unrestricted(principal, operation, conversation_id=conversation_id, member_id=member_id, event_id=event_id)
+        user_name = None if free else principal.user_name
+        return Access(principal.application_id, self.clock(), user_name, states, creator)
+
+    async def change(self, application_id: str, conversation_id: str | None, needs: Needs, decide: Decide[T]) -> T:
+        """Commit one decision and announce what it did; a caller that goes away stops neither."""
+        with anyio.CancelScope(shield=True):
+            changes = await self.storage.change(application_id, conversation_id, needs, decide)
+            await self.hub.publish(changes.signals)
+        return changes.result
+
+    def sweep_is_due(self, application_id: str) -> bool:
+        """Whether it is time to look for expired conversations again; says so once a minute."""
+        now = time.monotonic()
+        if now - self._swept.get(application_id, -SWEEP_SECONDS) < SWEEP_SECONDS:
+            return False
+        self._swept[application_id] = now
+        return True
+
+    def has_seen(self, principal: Principal) -> bool:
+        """Whether this user of the host has been ensured before; says so from the second time on, and forgets once in a while."""
+        key = (principal.application_id, principal.user_name or "")
+        if key in self._seen:
+            return True
+        if len(self._seen) >= SEEN_USERS:
+            self._seen.clear()
+        self._seen.add(key)
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A noun's operations, bound to who calls them."""
+
+    core: Core
+    principal: Principal
+
+    @property
+    def application_id(self) -> str:
+        """The application in which everything happens."""
+        return self.principal.application_id
+
+    async def before(self, command: C) -> C:
+        """Let the hooks see, change or refuse the command."""
+        return await self.core.hooks.run(command, self.principal)

@@ -1,0 +1,409 @@
+"""Members: createMember, getMembers, getMember, updateMember, deleteMember."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from conversation_kit.domain import bodies
+from conversation_kit.domain.commands import InviteMember, JoinMember, RemoveMember
+from conversation_kit.domain.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    conversation_not_found,
+    leg_not_found,
+    not_joined,
+    user_not_found,
+)
+from conversation_kit.domain.models import JSONObject, Leg, Member, MemberState, User
+from conversation_kit.domain.reading import Page, Slice
+from conversation_kit.domain.rules import (
+    already_joined,
+    check_channel,
+    check_vacancy,
+    require_joined,
+    require_member,
+    require_present,
+    unknown_caller,
+)
+from conversation_kit.domain.scene import Changes, Draft, Needs, Scene
+from conversation_kit.domain.signals import MemberInvited, MemberJoined, MemberLeft
+from conversation_kit.domain.values import check_object, check_text
+from conversation_kit.services.core import Service
+from conversation_kit.services.legs import end_legs, new_leg, save_leg, with_leg
+
+APP: JSONObject = {"type": "app"}
+_LEG_KEYS = ("leg_id", "leg_ids", "id", "legs", "knocking_id")
+
+
+class Members(Service):
+    """The memberships of one conversation."""
+
+    async def list(self, conversation_id: str, page: Page = Page()) -> Slice[Member]:
+        """All of them, those that left too, oldest first. Raises ``conversation_not_found``."""
+        access = await self.core.access(self.principal, "getMembers", conversation_id=conversation_id)
+        return await self.core.storage.list_members(access, conversation_id, page)
+
+    async def get(self, conversation_id: str, member_id: str) -> Member:
+        """One of them. Raises ``conversation_not_found`` or ``member_not_found``."""
+        access = await self.core.access(self.principal, "getMember", conversation_id=conversation_id, member_id=member_id)
+        return await self.core.storage.get_member(access, conversation_id, member_id)
+
+    async def invite(
+        self,
+        conversation_id: str,
+        *,
+        user_id: str | None = None,
+        user_name: str | None = None,
+        channel: JSONObject | None = None,
+        media: JSONObject | None = None,
+        member_id_inviting: str | None = None,
+        knocking_id: str | None = None,
+    ) -> Member:
+        """Invite a user, named by id or by name, over ``channel`` (default: app). Appends ``member:invited``.
+
+        For admins and joined members. ``member_id_inviting`` is the joined member that invites; a user's own one by default.
+        Raises ``conversation_not_found``, ``user_not_found``, ``Conflict`` or ``Forbidden``.
+        """
+        free = await self.core.unrestricted(self.principal, "createMember", conversation_id=conversation_id, user_id=user_id)
+        asked = InviteMember(conversation_id, user_id, user_name, channel or APP, media, member_id_inviting, knocking_id)
+        command = _checked(await self.before(_checked(asked)))
+
+        def decide(scene: Scene) -> Changes[Member]:
+            draft = Draft(scene, self.core.clock())
+            inviter = self._inviter(scene, command.member_id_inviting, free=free)
+            user = _require_user(scene, command.user_id, command.user_name)
+            check_vacancy(scene, user, command.channel["type"], joining=False, limit=self.core.max_members)
+            member = Member(
+                self.application_id,
+                command.conversation_id,
+                self.core.new_id("MEM"),
+                user.id,
+                user.name,
+                MemberState.INVITED,
+                _own_channel(command.channel),
+                draft.now,
+                initiator={"invited": self._initiator(scene, inviter)},
+                media=command.media,
+                invited_by=inviter.user_id if inviter else None,
+                invited=draft.now,
+            )
+            member, legs = _legs_of(scene, draft, member, command.channel, command.knocking_id, free=free)
+            draft.save_member(member)
+            draft.append("member:invited", bodies.member_invited(draft.conversation, member, user, inviter), sender=member.id)
+            draft.announce(MemberInvited(self.application_id, member))
+            for leg in legs:
+                save_leg(draft, leg)
+            return draft.done(member)
+
+        return await self.core.change(
+            self.application_id, command.conversation_id, self._needs(command, command.member_id_inviting), decide
+        )
+
+    async def join(
+        self,
+        conversation_id: str,
+        *,
+        user_id: str | None = None,
+        user_name: str | None = None,
+        member_id: str | None = None,
+        channel: JSONObject | None = None,
+        media: JSONObject | None = None,
+        member_id_inviting: str | None = None,
+        knocking_id: str | None = None,
+        operation: str = "createMember",
+    ) -> Member:
+        """Make a user a joined member, or the invitation that ``member_id`` (or the user) holds an accepted one.
+
+        Appends ``member:joined``, and ``member:media`` when audio is enabled. An accepted invitation keeps its member id. For admins,
+        and for users that join themselves. ``operation`` is what an ``authorize`` callable gets to see.
+        Raises ``conversation_not_found``, ``user_not_found``, ``member_not_found``, ``Conflict`` or ``Forbidden``.
+        """
+        free = await self.core.unrestricted(
+            self.principal, operation, conversation_id=conversation_id, user_id=user_id, member_id=member_id
+        )
+        if user_id is None and user_name is None and member_id is None:
+            user_name = self.principal.user_name
+        asked = JoinMember(conversation_id, user_id, user_name, member_id, channel, media, member_id_inviting, knocking_id)
+        command = _checked(await self.before(_checked(asked)))
+
+        def decide(scene: Scene) -> Changes[Member]:
+            draft = Draft(scene, self.core.clock())
+            if not free and scene.caller is None:
+                raise unknown_caller(self.principal.user_name or "")
+            inviter = self._inviter(scene, command.member_id_inviting, free=free) if command.member_id_inviting else None
+            held, user = self._who_joins(scene, command, free=free)
+            channel = command.channel or (held.channel if held else APP)
+            if held is None:
+                check_vacancy(scene, user, channel["type"], joining=True, limit=self.core.max_members)
+                held = Member(
+                    self.application_id,
+                    command.conversation_id,
+                    self.core.new_id("MEM"),
+                    user.id,
+                    user.name,
+                    MemberState.JOINED,
+                    _own_channel(channel),
+                    draft.now,
+                )
+            elif command.channel is not None:
+                others = [one for one in scene.members_of(user) if one.id != held.id]
+                check_vacancy(replace(scene, members=others), user, channel["type"], joining=True, limit=self.core.max_members + 1)
+                held = replace(held, channel={**held.channel, **_own_channel(channel)})
+            member = replace(
+                held,
+                state=MemberState.JOINED,
+                joined=draft.now,
+                media=command.media if command.media is not None else held.media,
+            )
+            joined_by = {"joined": self._initiator(scene, inviter, themselves=member)}
+            member = replace(member, initiator={**held.initiator, **joined_by})
+            member, legs = _legs_of(scene, draft, member, command.channel or {}, command.knocking_id, free=free)
+            draft.save_member(member)
+            draft.append("member:joined", bodies.member_joined(member, user), sender=member.id)
+            draft.announce(MemberJoined(self.application_id, member))
+            if bodies.has_audio(member):
+                draft.append("member:media", bodies.member_media(member), sender=member.id)
+            for leg in legs:
+                save_leg(draft, leg)
+            return draft.done(member)
+
+        return await self.core.change(
+            self.application_id,
+            command.conversation_id,
+            self._needs(command, command.member_id_inviting, command.member_id),
+            decide,
+        )
+
+    def _who_joins(self, scene: Scene, command: JoinMember, *, free: bool) -> tuple[Member | None, User]:
+        """The invitation that is accepted, if there is one, and the user who joins."""
+        caller = scene.caller
+        if command.member_id is not None:
+            named = scene.member(command.member_id)
+            mine = named is not None and caller is not None and named.user_id == caller.id
+            if not free and not mine and not scene.members_of(caller):
+                raise conversation_not_found()
+            member = require_member(scene, command.member_id)
+            if not free and not mine:
+                raise Forbidden("Users join only themselves.")
+            wrong = {
+                name: "is not the member's"
+                for name, given, actual in (
+                    ("user_id", command.user_id, member.user_id),
+                    ("user_name", command.user_name, member.user_name),
+                )
+                if given is not None and given != actual
+            }
+            if wrong:
+                raise InvalidInput(wrong)
+            require_present(member)
+            if member.state is MemberState.JOINED:
+                raise already_joined(member)
+            return member, User(self.application_id, member.user_id, member.user_name, member.created)
+        user = scene.user
+        if not free and (user is None or caller is None or user.id != caller.id):
+            raise Forbidden("Users join only themselves.")
+        user = _require_user(scene, command.user_id, command.user_name)
+        invited = scene.members_of(user, MemberState.INVITED)
+        if command.channel is not None:
+            invited = [member for member in invited if member.channel_type == command.channel["type"]]
+        return (invited[0] if invited else None), user
+
+    async def remove(
+        self,
+        conversation_id: str,
+        member_id: str,
+        *,
+        sender: str | None = None,
+        reason_code: str | None = None,
+        reason_text: str | None = None,
+    ) -> Member:
+        """Leave, decline or be removed: the state becomes ``left``, live legs are hung up. Appends ``member:left``.
+
+        For admins, for the member itself and for who invited it. Raises ``conversation_not_found``, ``member_not_found``,
+        ``Conflict`` (left already) or ``Forbidden``.
+        """
+        free = await self.core.unrestricted(self.principal, "deleteMember", conversation_id=conversation_id, member_id=member_id)
+        command = await self.before(RemoveMember(conversation_id, member_id, sender, reason_code, reason_text))
+        for field, text in (("reason_code", command.reason_code), ("reason_text", command.reason_text)):
+            check_text(field, text or "")
+
+        def decide(scene: Scene) -> Changes[Member]:
+            draft = Draft(scene, self.core.clock())
+            actor = self._remover(scene, command, free=free)
+            member = require_present(require_member(scene, command.member_id))
+            left_by = {"left": self._initiator(scene, actor, themselves=member)}
+            member = replace(member, state=MemberState.LEFT, left=draft.now, initiator={**member.initiator, **left_by})
+            draft.save_member(member)
+            end_legs(draft, member)
+            body = bodies.member_left(member, command.reason_code, command.reason_text)
+            draft.append("member:left", body, sender=member.id)
+            draft.announce(MemberLeft(self.application_id, member))
+            return draft.done(member)
+
+        needs = Needs(
+            caller=self.principal.user_name,
+            members=tuple(id for id in (command.member_id, command.sender) if id is not None),
+            live_legs=True,
+        )
+        return await self.core.change(self.application_id, command.conversation_id, needs, decide)
+
+    def _remover(self, scene: Scene, command: RemoveMember, *, free: bool) -> Member | None:
+        """The member on whose behalf another one goes, after a look at whether it may."""
+        if free:
+            return require_member(scene, command.sender) if command.sender is not None else None
+        caller = scene.caller
+        if caller is None:
+            raise unknown_caller(self.principal.user_name or "")
+        own = scene.members_of(caller)
+        target = scene.member(command.member_id)
+        if target is not None and target.user_id == caller.id:
+            return target
+        if not own:
+            raise conversation_not_found()
+        target = require_member(scene, command.member_id)
+        if command.sender is not None and all(member.id != command.sender for member in own):
+            raise Forbidden("from must be a member of your own.")
+        if target.invited_by != caller.id:
+            raise Forbidden("You may remove yourself and the members that you invited.")
+        return next((member for member in own if member.id == command.sender), own[0])
+
+    async def leave_everywhere(self, user_id: str) -> None:
+        """Let a user leave every conversation. For admins."""
+        await self.core.admins_only(self.principal, "deleteMember", user_id=user_id)
+        while True:
+            memberships = await self.core.storage.list_memberships(self.application_id, user_id, Page(), self.core.clock())
+            if not memberships.items:
+                return
+            for conversation, member in memberships.items:
+                await self._leave_if_there(conversation.id, member.id)
+
+    async def _leave_if_there(self, conversation_id: str, member_id: str) -> None:
+        try:
+            await self.remove(conversation_id, member_id)
+        except (Conflict, NotFound):
+            return
+
+    def _inviter(self, scene: Scene, named: str | None, *, free: bool) -> Member | None:
+        """The joined member that invites; ``None`` for an admin who names none."""
+        if free:
+            if named is None:
+                return None
+            member = require_present(require_member(scene, named))
+            if member.state is not MemberState.JOINED:
+                raise not_joined()
+            return member
+        if scene.caller is None:
+            raise unknown_caller(self.principal.user_name or "")
+        return require_joined(scene, scene.caller, named, "member_id_inviting")
+
+    def _initiator(self, scene: Scene, actor: Member | None, *, themselves: Member | None = None) -> JSONObject:
+        """Who brought a member to a state: a member, or the application itself."""
+        if actor is not None:
+            return {"user_id": actor.user_id, "member_id": actor.id}
+        caller = scene.caller
+        if caller is None:
+            return {"isSystem": True}
+        own = scene.members_of(caller)
+        member_id = themselves.id if themselves and themselves.user_id == caller.id else own[0].id if own else None
+        return bodies.without_none(user_id=caller.id, member_id=member_id)
+
+    def _needs(self, command: InviteMember | JoinMember, *member_ids: str | None) -> Needs:
+        return Needs(
+            caller=self.principal.user_name,
+            user_id=command.user_id,
+            user_name=command.user_name,
+            members=tuple(id for id in member_ids if id is not None),
+            legs=_named_legs(command.channel or {}),
+            knocking_id=command.knocking_id,
+        )
+
+
+C = TypeVar("C", InviteMember, JoinMember)
+
+
+def _checked(command: C) -> C:
+    """The command itself, after a look at its channel and media."""
+    if command.channel is not None:
+        check_channel(check_object("channel", command.channel))
+        _named_legs(command.channel)
+    if command.media is not None:
+        check_object("media", command.media)
+    if isinstance(command, InviteMember) and command.user_id is None and command.user_name is None:
+        raise InvalidInput({"user_id": "is needed, or user_name"})
+    return command
+
+
+def _require_user(scene: Scene, user_id: str | None, user_name: str | None) -> User:
+    user = scene.user
+    if user is None:
+        if user_id is None and user_name is None:
+            raise InvalidInput({"user_id": "is needed, or user_name"})
+        raise user_not_found(user_id or user_name or "")
+    if user_name is not None and user.name != user_name:
+        raise InvalidInput({"user_name": "is not the user's"})
+    return user
+
+
+def _own_channel(channel: JSONObject) -> JSONObject:
+    """The channel without what the server decides: its legs."""
+    return {key: value for key, value in channel.items() if key not in _LEG_KEYS}
+
+
+def _named_legs(channel: JSONObject) -> tuple[str, ...]:
+    """The ids of the legs that a channel names: ``leg_id``, and ``leg_ids`` as objects or plain strings."""
+    listed = channel.get("leg_ids") or ()
+    if not isinstance(listed, Sequence) or isinstance(listed, str):
+        raise InvalidInput({"channel.leg_ids": "must be a list"}, "conversation:error:invalid-channel")
+    found = [channel.get("leg_id") or None, *(entry.get("leg_id") if isinstance(entry, dict) else entry for entry in listed)]
+    ids = [id for id in found if id is not None]
+    for id in ids:
+        if not isinstance(id, str) or not id:
+            raise InvalidInput({"channel.leg_ids": "must name legs by their ids"}, "conversation:error:invalid-channel")
+        check_text("channel.leg_id", id)
+    return tuple(dict.fromkeys(ids))
+
+
+def _legs_of(
+    scene: Scene, draft: Draft, member: Member, channel: JSONObject, knocking_id: str | None, *, free: bool
+) -> tuple[Member, list[Leg]]:
+    """The member with its legs in its channel, and the legs that are new to it.
+
+    A knocker's leg is taken over; a leg that the channel names must be free or this member's own, and only an admin names new ones;
+    a phone, sip, websocket or vbc channel, and an app channel with audio enabled, starts a leg if the member has none.
+    """
+    legs: list[Leg] = []
+    if knocking_id is not None:
+        knocker = next((leg for leg in scene.legs if leg.knocking_id == knocking_id), None)
+        if knocker is None:
+            raise NotFound(f"Nobody is knocking with the id {knocking_id!r}.", "knocking:error:not-found")
+        legs.append(knocker)
+        member = replace(member, channel={**member.channel, "knocking_id": knocking_id})
+
+    def fresh(id: str | None = None) -> Leg:
+        ends = member.channel
+        return new_leg(member.application_id, member.channel_type, draft.now, id=id, sender=ends.get("from"), to=ends.get("to"))
+
+    for id in _named_legs(channel):
+        leg = scene.leg(id)
+        if leg is None:
+            if not free:
+                raise leg_not_found(id)
+            leg = fresh(id)
+        elif leg.member_id == member.id:
+            continue
+        elif not leg.is_live or leg.member_id is not None or leg.conversation_id not in (None, member.conversation_id):
+            raise Conflict(f"The leg {id!r} is another member's or has ended.", "leg:error:invalid-action")
+        elif leg.knocking_id is not None and not free and leg not in legs:
+            raise leg_not_found(id)
+        if leg not in legs:
+            legs.append(leg)
+    if not legs and "leg_id" not in member.channel and (member.channel_type != "app" or bodies.has_audio(member)):
+        legs.append(fresh())
+    taken = [replace(leg, conversation_id=member.conversation_id, member_id=member.id, knocking_id=None) for leg in legs]
+    for leg in taken:
+        member = replace(member, channel=with_leg(member.channel, leg.id))
+    return member, taken
