@@ -1,0 +1,184 @@
+"""Reads, as plain functions over a connection."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, Table, func, select
+
+from conversation_kit.domain.errors import event_not_found, leg_not_found, member_not_found, user_not_found
+from conversation_kit.domain.events import Event, EventPage
+from conversation_kit.domain.models import Conversation, Leg, Member, MemberState, Receipt, User
+from conversation_kit.domain.reading import Access, EventRange, Page, Slice
+from conversation_kit.domain.rules import check_access
+from conversation_kit_sql.rows import to_leg, to_model
+from conversation_kit_sql.statements import Statements
+
+
+def readable(connection: Connection, statements: Statements, access: Access, conversation_id: str) -> Conversation:
+    """The conversation, if ``access`` may read it. Raises what ``check_access`` raises."""
+    a = access.application_id
+    row = connection.execute(statements.conversation, {"a": a, "c": conversation_id}).first()
+    conversation = to_model(Conversation, row) if row is not None else None
+    user, own = None, []
+    if access.user_name is not None:
+        found = connection.execute(statements.user_named, {"a": a, "name": access.user_name}).first()
+        user = to_model(User, found) if found is not None else None
+    if user is not None and conversation is not None:
+        rows = connection.execute(statements.own_members, {"a": a, "c": conversation_id, "user": user.id})
+        own = [to_model(Member, row) for row in rows]
+    check_access(access, conversation, user, own)
+    assert conversation is not None
+    return conversation
+
+
+def get_conversation(
+    connection: Connection, statements: Statements, access: Access, conversation_id: str, members: int
+) -> tuple[Conversation, list[Member]]:
+    """See ``Storage.get_conversation``."""
+    conversation = readable(connection, statements, access, conversation_id)
+    if members == 0:
+        return conversation, []
+    parameters = {"a": access.application_id, "c": conversation_id, "limit": members}
+    return conversation, [to_model(Member, row) for row in connection.execute(statements.members_present_first, parameters)]
+
+
+def list_conversations(
+    connection: Connection, statements: Statements, application_id: str, page: Page, now: datetime
+) -> Slice[Conversation]:
+    """See ``Storage.list_conversations``."""
+    table = statements.tables.conversation
+    rows, total = _paged(connection, table, application_id, page, (table.c.expires_at.is_(None)) | (table.c.expires_at > now))
+    return Slice([to_model(Conversation, row) for row in rows], total)
+
+
+def expired_conversations(connection: Connection, statements: Statements, application_id: str, now: datetime, limit: int) -> list[str]:
+    """See ``Storage.expired_conversations``."""
+    table = statements.tables.conversation
+    query = select(table.c.id).where(table.c.application_id == application_id, table.c.expires_at <= now).limit(limit)
+    return list(connection.execute(query).scalars())
+
+
+def get_user(connection: Connection, statements: Statements, application_id: str, id: str | None, name: str | None) -> User:
+    """See ``Storage.get_user``."""
+    if id is not None:
+        row = connection.execute(statements.user, {"a": application_id, "id": id}).first()
+    else:
+        row = connection.execute(statements.user_named, {"a": application_id, "name": name}).first()
+    if row is None:
+        raise user_not_found(id or name or "")
+    return to_model(User, row)
+
+
+def list_users(connection: Connection, statements: Statements, application_id: str, page: Page) -> Slice[User]:
+    """See ``Storage.list_users``."""
+    rows, total = _paged(connection, statements.tables.user, application_id, page)
+    return Slice([to_model(User, row) for row in rows], total)
+
+
+def list_legs(connection: Connection, statements: Statements, application_id: str, page: Page) -> Slice[Leg]:
+    """See ``Storage.list_legs``."""
+    rows, total = _paged(connection, statements.tables.leg, application_id, page)
+    return Slice([to_leg(row) for row in rows], total)
+
+
+def get_leg(connection: Connection, statements: Statements, application_id: str, leg_id: str) -> Leg:
+    """See ``Storage.get_leg``."""
+    row = connection.execute(statements.leg, {"a": application_id, "id": leg_id}).first()
+    if row is None:
+        raise leg_not_found(leg_id)
+    return to_leg(row)
+
+
+def list_memberships(
+    connection: Connection, statements: Statements, application_id: str, user_id: str, page: Page, now: datetime
+) -> Slice[tuple[Conversation, Member]]:
+    """See ``Storage.list_memberships``."""
+    conversation, member = statements.tables.conversation, statements.tables.member
+    together = member.join(
+        conversation,
+        (conversation.c.application_id == member.c.application_id) & (conversation.c.id == member.c.conversation_id),
+    )
+    where = (
+        member.c.application_id == application_id,
+        member.c.user_id == user_id,
+        member.c.state != MemberState.LEFT,
+        (conversation.c.expires_at.is_(None)) | (conversation.c.expires_at > now),
+    )
+    total = connection.execute(select(func.count()).select_from(together).where(*where)).scalar_one()
+    order = (conversation.c.created, conversation.c.id, member.c.created, member.c.id)
+    query: Select[Any] = select(conversation, member).select_from(together).where(*where).limit(page.size).offset(page.index)
+    rows = connection.execute(query.order_by(*(column.desc() if page.descending else column for column in order)))
+    width = len(conversation.c)
+    return Slice([(Conversation(*row[:width]), Member(*row[width:])) for row in rows], total)
+
+
+def list_members(connection: Connection, statements: Statements, access: Access, conversation_id: str, page: Page) -> Slice[Member]:
+    """See ``Storage.list_members``."""
+    readable(connection, statements, access, conversation_id)
+    table = statements.tables.member
+    where = (table.c.application_id == access.application_id, table.c.conversation_id == conversation_id)
+    total = connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
+    order = (table.c.created.desc(), table.c.id.desc()) if page.descending else (table.c.created, table.c.id)
+    rows = connection.execute(select(table).where(*where).order_by(*order).limit(page.size).offset(page.index))
+    return Slice([to_model(Member, row) for row in rows], total)
+
+
+def get_member(connection: Connection, statements: Statements, access: Access, conversation_id: str, member_id: str) -> Member:
+    """See ``Storage.get_member``."""
+    readable(connection, statements, access, conversation_id)
+    row = connection.execute(statements.member, {"a": access.application_id, "c": conversation_id, "id": member_id}).first()
+    if row is None:
+        raise member_not_found(member_id)
+    return to_model(Member, row)
+
+
+def list_events(connection: Connection, statements: Statements, access: Access, conversation_id: str, wanted: EventRange) -> EventPage:
+    """See ``Storage.list_events``. Ids have no holes, so a page is a range of ids and costs the same wherever it lies."""
+    conversation = readable(connection, statements, access, conversation_id)
+    first = max(wanted.start_id or 1, 1)
+    last = conversation.sequence_number if wanted.end_id is None else min(wanted.end_id, conversation.sequence_number)
+    if wanted.descending:
+        last -= wanted.index
+        first = max(first, last - wanted.size + 1)
+    else:
+        first += wanted.index
+        last = min(last, first + wanted.size - 1)
+    a = access.application_id
+    if first > last:
+        return EventPage(a, conversation_id, [])
+    parameters = {"a": a, "c": conversation_id, "first": first, "last": last}
+    rows = connection.execute(statements.events_down if wanted.descending else statements.events_up, parameters)
+    found = [(row[0], row[1]) for row in rows]
+    return EventPage(a, conversation_id, found, _receipts(connection, statements, parameters))
+
+
+def get_event(connection: Connection, statements: Statements, access: Access, conversation_id: str, event_id: int) -> Event:
+    """See ``Storage.get_event``."""
+    conversation = readable(connection, statements, access, conversation_id)
+    if not 1 <= event_id <= conversation.sequence_number:
+        raise event_not_found(event_id)
+    a = access.application_id
+    data = connection.execute(statements.event, {"a": a, "c": conversation_id, "id": event_id}).scalar_one()
+    parameters = {"a": a, "c": conversation_id, "first": event_id, "last": event_id}
+    return Event(a, conversation_id, event_id, data, _receipts(connection, statements, parameters).get(event_id, ()))
+
+
+def _receipts(connection: Connection, statements: Statements, parameters: dict[str, Any]) -> dict[int, list[Receipt]]:
+    found: dict[int, list[Receipt]] = {}
+    for row in connection.execute(statements.receipts, parameters):
+        found.setdefault(row.event_id, []).append(to_model(Receipt, row))
+    return found
+
+
+def _paged(connection: Connection, table: Table, application_id: str, page: Page, *where: Any) -> tuple[list[Any], int]:
+    conditions = [table.c.application_id == application_id, *where]
+    if page.start is not None:
+        conditions.append(table.c.created >= page.start)
+    if page.end is not None:
+        conditions.append(table.c.created < page.end)
+    total = connection.execute(select(func.count()).select_from(table).where(*conditions)).scalar_one()
+    order = (table.c.created.desc(), table.c.id.desc()) if page.descending else (table.c.created, table.c.id)
+    query = select(table).where(*conditions).order_by(*order).limit(page.size).offset(page.index)
+    return list(connection.execute(query)), total

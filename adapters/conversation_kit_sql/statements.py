@@ -1,0 +1,100 @@
+"""Every statement of the hot paths, built once for a set of tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Insert, Select, Table, Update, bindparam, delete, insert, select, update
+
+from conversation_kit.domain.models import LIVE, MemberState
+from conversation_kit_sql.tables import Tables
+
+
+class Statements:
+    """Parameters: ``a`` is the application, ``c`` a conversation, ``cs`` several, other plurals are lists too."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
+        conversation, user, member, event, receipt, leg = (
+            tables.conversation,
+            tables.user,
+            tables.member,
+            tables.event,
+            tables.receipt,
+            tables.leg,
+        )
+        self.conversation = _of(conversation).where(conversation.c.id == bindparam("c"))
+        # In the order of their ids, so that two processes that lock several never wait for each other.
+        self.lock_conversations = _of(conversation).where(conversation.c.id.in_(_list("cs"))).order_by(conversation.c.id).with_for_update()
+        self.user = _of(user).where(user.c.id == bindparam("id"))
+        self.user_named = _of(user).where(user.c.name == bindparam("name"))
+        self.users = _of(user).where(user.c.id.in_(_list("ids")))
+        self.users_named = _of(user).where(user.c.name.in_(_list("names")))
+
+        in_conversation = member.c.conversation_id == bindparam("c")
+        in_conversations = member.c.conversation_id.in_(_list("cs"))
+        by_age = (member.c.created, member.c.id)
+        self.member = _of(member).where(in_conversation, member.c.id == bindparam("id"))
+        self.members = _of(member).where(in_conversations, member.c.id.in_(_list("ids")))
+        self.active_members = _of(member).where(in_conversations, member.c.user_id.in_(_list("users")), member.c.state != MemberState.LEFT)
+        self.members_by_age = _of(member).where(in_conversation).order_by(*by_age)
+        self.members_present_first = (
+            _of(member).where(in_conversation).order_by(member.c.state == MemberState.LEFT, *by_age).limit(bindparam("limit"))
+        )
+        self.own_members = _of(member).where(in_conversation, member.c.user_id == bindparam("user"), member.c.state != MemberState.LEFT)
+
+        of_log = (event.c.application_id == bindparam("a"), event.c.conversation_id == bindparam("c"))
+        self.event = select(event.c.data).where(*of_log, event.c.id == bindparam("id"))
+        self.events = select(event.c.id, event.c.data).where(*of_log, event.c.id.in_(_list("ids")))
+        between = select(event.c.id, event.c.data).where(*of_log, event.c.id.between(bindparam("first"), bindparam("last")))
+        self.events_up = between.order_by(event.c.id)
+        self.events_down = between.order_by(event.c.id.desc())
+
+        columns = [column for column in receipt.c if column.name != "application_id"]
+        of_receipts = (receipt.c.application_id == bindparam("a"), receipt.c.conversation_id == bindparam("c"))
+        found = select(*columns).where(*of_receipts).order_by(receipt.c.receipt_id)
+        self.receipts = found.where(receipt.c.event_id.between(bindparam("first"), bindparam("last")))
+        self.receipts_of = found.where(receipt.c.event_id.in_(_list("ids")), receipt.c.member_id.in_(_list("members")))
+
+        self.leg = _of(leg).where(leg.c.id == bindparam("id"))
+        self.legs = _of(leg).where(leg.c.id.in_(_list("ids")))
+        self.knocking_leg = _of(leg).where(leg.c.knocking_id == bindparam("knocking"))
+        self.live_legs = _of(leg).where(leg.c.conversation_id == bindparam("c"), leg.c.status.in_(sorted(LIVE)))
+
+        self.insert: dict[str, Insert] = {table.name: insert(table) for table in (conversation, user, member, event, receipt, leg)}
+        self.update_conversation = _update(conversation, "id")
+        self.update_user = _update(user, "id")
+        self.update_member = _update(member, "conversation_id", "id")
+        self.update_event = _update(event, "conversation_id", "id")
+        self.update_leg = _update(leg, "id")
+        self.rename_memberships = (
+            update(member)
+            .where(member.c.application_id == bindparam("a"), member.c.user_id == bindparam("user"))
+            .values(user_name=bindparam("name"))
+        )
+        self.delete_leg = delete(leg).where(leg.c.application_id == bindparam("a"), leg.c.id == bindparam("id"))
+        self.delete_user = delete(user).where(user.c.application_id == bindparam("a"), user.c.id == bindparam("id"))
+        self.delete_conversation = [
+            delete(table).where(table.c.application_id == bindparam("a"), column == bindparam("c"))
+            for table, column in (
+                (receipt, receipt.c.conversation_id),
+                (event, event.c.conversation_id),
+                (member, member.c.conversation_id),
+                (conversation, conversation.c.id),
+            )
+        ]
+
+
+def _list(name: str) -> Any:
+    return bindparam(name, expanding=True)
+
+
+def _of(table: Table) -> Select[Any]:
+    return select(table).where(table.c.application_id == bindparam("a"))
+
+
+def _update(table: Table, *key: str) -> Update:
+    """Replace a row by its key; the key's parameters have ``key_`` before their names, since the values' have the plain ones."""
+    names = ("application_id", *key)
+    where = [table.c[name] == bindparam(f"key_{name}") for name in names]
+    return update(table).where(*where).values({name: bindparam(name) for name in table.c.keys() if name not in names})

@@ -1,0 +1,271 @@
+"""SQLStorage: the ``Storage`` port on a relational database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import anyio
+import anyio.to_thread
+from sqlalchemy import Connection, Engine, delete, insert, inspect, select
+from sqlalchemy.exc import IntegrityError
+
+from conversation_kit.domain.errors import ConfigurationError, ConversationKitError, duplicate_name
+from conversation_kit.domain.events import Event, EventPage
+from conversation_kit.domain.models import Conversation, Leg, Member, MemberState, User
+from conversation_kit.domain.reading import Access, EventRange, Page, Slice
+from conversation_kit.domain.scene import Changes, Decide, Needs
+from conversation_kit_sql import queries
+from conversation_kit_sql.batch import ChangeUnit, carry_out
+from conversation_kit_sql.engines import EngineSource, make_engine
+from conversation_kit_sql.rows import to_row, to_update
+from conversation_kit_sql.runner import UNAVAILABLE, Runner, Ticket, unavailable
+from conversation_kit_sql.statements import Statements
+from conversation_kit_sql.tables import SCHEMA_VERSION, make_tables
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkUnit:
+    """A write that is not a change of a conversation."""
+
+    work: Callable[[Connection], Any]
+
+
+class SQLStorage:
+    """Keeps everything in a relational database.
+
+    ``source`` is an SQLAlchemy URL, an ``Engine``, or a callable that makes one; an engine that was given is used as it is and never
+    disposed. Tables have names that start with ``prefix`` and lie in the database schema ``schema``. With ``create_schema`` they are created
+    when missing, else their absence is a ``ConfigurationError``. ``busy_seconds`` is how long a write waits for another process's lock
+    on an SQLite file before it is ``StorageUnavailable``.
+    """
+
+    def __init__(
+        self,
+        source: EngineSource,
+        *,
+        prefix: str = "conversation_kit_",
+        schema: str | None = None,
+        create_schema: bool = True,
+        busy_seconds: float = 5.0,
+    ) -> None:
+        self._source = source
+        self._create_schema = create_schema
+        self._busy_seconds = busy_seconds
+        self._prefix = prefix
+        self._tables = make_tables(prefix, schema)
+        self._statements = Statements(self._tables)
+        self._engine: Engine | None = None
+        self._owns_engine = False
+        self._runner: Runner[ChangeUnit | WorkUnit] | None = None
+
+    async def open(self) -> None:
+        """Connect, and create or check the schema. Raises ``ConfigurationError`` or ``StorageUnavailable``."""
+        if self._runner is not None:
+            return
+        engine, self._owns_engine = make_engine(self._source, busy_seconds=self._busy_seconds)
+        runner: Runner[ChangeUnit | WorkUnit] = Runner(engine, self._commit)
+        try:
+            await anyio.to_thread.run_sync(partial(self._prepare_schema, runner))
+        except BaseException:
+            if self._owns_engine:
+                engine.dispose()
+            raise
+        self._engine, self._runner = engine, runner
+
+    async def close(self) -> None:
+        """Dispose the engine, if it is ours."""
+        engine, self._engine, self._runner = self._engine, None, None
+        if engine is not None and self._owns_engine:
+            await anyio.to_thread.run_sync(engine.dispose)
+
+    def _prepare_schema(self, runner: Runner[Any]) -> None:
+        table = self._tables.schema_version
+        with unavailable(), runner.transaction() as connection:
+            if self._create_schema:
+                self._tables.metadata.create_all(connection)
+            elif not inspect(connection).has_table(table.name, schema=table.schema):
+                raise ConfigurationError(
+                    f"The database has no tables named {self._prefix}*: open it once with create_schema=True to create them."
+                )
+            version = connection.execute(select(table.c.version)).scalar()
+            if version is None:
+                connection.execute(insert(table), {"version": SCHEMA_VERSION})
+            elif version > SCHEMA_VERSION:
+                raise ConfigurationError(
+                    f"The tables {self._prefix}* are of schema version {version}, this conversation-kit knows {SCHEMA_VERSION}: upgrade it."
+                )
+
+    @property
+    def _run(self) -> Runner[ChangeUnit | WorkUnit]:
+        if self._runner is None:
+            raise ConfigurationError("The storage is not open: await storage.open() first.")
+        return self._runner
+
+    async def _read(self, query: Callable[Concatenate[Connection, Statements, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run.read(lambda connection: query(connection, self._statements, *args, **kwargs))
+
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        result: T = await self._run.write(WorkUnit(work))
+        return result
+
+    def _commit(self, batch: Sequence[Ticket[Any]]) -> None:
+        """Carry out a batch: all changes in one transaction, then each other write in its own."""
+        changes = [ticket for ticket in batch if isinstance(ticket.unit, ChangeUnit)]
+        if changes:
+            self._commit_changes(changes)
+        for ticket in batch:
+            if isinstance(ticket.unit, WorkUnit):
+                self._commit_work(ticket, ticket.unit.work)
+
+    def _commit_changes(self, tickets: Sequence[Ticket[Any]]) -> None:
+        decided = False
+        try:
+            with self._run.transaction() as connection:
+                outcomes = carry_out(connection, self._statements, tickets)
+                decided = True
+        except Exception as error:
+            if len(tickets) == 1 or decided or isinstance(error, UNAVAILABLE):
+                # What became of a commit that failed is not known, so nothing is tried twice after it.
+                for ticket in tickets:
+                    _settle_failure(ticket, error)
+            else:
+                # One of them is at fault: alone, each gets its own answer.
+                for ticket in tickets:
+                    self._commit_changes([ticket])
+            return
+        for ticket, result, failure in outcomes:
+            if failure is None:
+                ticket.succeed(result)
+            else:
+                ticket.fail(failure)
+
+    def _commit_work(self, ticket: Ticket[Any], work: Callable[[Connection], Any]) -> None:
+        try:
+            with self._run.transaction() as connection:
+                result = work(connection)
+        except Exception as error:
+            _settle_failure(ticket, error)
+        else:
+            ticket.succeed(result)
+
+    async def change(self, application_id: str, conversation_id: str | None, needs: Needs, decide: Decide[T]) -> Changes[T]:
+        """See ``Storage.change``."""
+        changes: Changes[T] = await self._run.write(ChangeUnit(application_id, conversation_id, needs, decide))
+        return changes
+
+    async def create_conversation(self, conversation: Conversation) -> None:
+        """See ``Storage.create_conversation``."""
+        await self._insert(conversation, self._tables.conversation.name, "conversation")
+
+    async def create_user(self, user: User) -> None:
+        """See ``Storage.create_user``."""
+        await self._insert(user, self._tables.user.name, "user")
+
+    async def _insert(self, model: Conversation | User, table: str, noun: str) -> None:
+        def work(connection: Connection) -> None:
+            try:
+                connection.execute(self._statements.insert[table], to_row(model))
+            except IntegrityError as error:
+                raise duplicate_name(noun, model.name) from error
+
+        await self._write(work)
+
+    async def update_user(self, application_id: str, user_id: str, update: Callable[[User], User]) -> User:
+        """See ``Storage.update_user``."""
+
+        def work(connection: Connection) -> User:
+            old = queries.get_user(connection, self._statements, application_id, user_id, None)
+            user = update(old)
+            try:
+                connection.execute(self._statements.update_user, to_update(user, "id"))
+            except IntegrityError as error:
+                raise duplicate_name("user", user.name) from error
+            if user.name != old.name:
+                parameters = {"a": application_id, "user": user_id, "name": user.name}
+                connection.execute(self._statements.rename_memberships, parameters)
+            return user
+
+        return await self._write(work)
+
+    async def delete_user(self, application_id: str, user_id: str) -> bool:
+        """See ``Storage.delete_user``."""
+        member = self._tables.member
+
+        def work(connection: Connection) -> bool:
+            queries.get_user(connection, self._statements, application_id, user_id, None)
+            active = select(member.c.id).where(
+                member.c.application_id == application_id, member.c.user_id == user_id, member.c.state != MemberState.LEFT
+            )
+            if connection.execute(active.limit(1)).first() is not None:
+                return False
+            user = self._tables.user
+            connection.execute(delete(user).where(user.c.application_id == application_id, user.c.id == user_id))
+            return True
+
+        return await self._write(work)
+
+    async def get_conversation(self, access: Access, conversation_id: str, members: int) -> tuple[Conversation, list[Member]]:
+        """See ``Storage.get_conversation``."""
+        return await self._read(queries.get_conversation, access, conversation_id, members)
+
+    async def list_conversations(self, application_id: str, page: Page, now: datetime) -> Slice[Conversation]:
+        """See ``Storage.list_conversations``."""
+        return await self._read(queries.list_conversations, application_id, page, now)
+
+    async def expired_conversations(self, application_id: str, now: datetime, limit: int) -> list[str]:
+        """See ``Storage.expired_conversations``."""
+        return await self._read(queries.expired_conversations, application_id, now, limit)
+
+    async def get_user(self, application_id: str, *, id: str | None = None, name: str | None = None) -> User:
+        """See ``Storage.get_user``."""
+        return await self._read(queries.get_user, application_id, id, name)
+
+    async def list_users(self, application_id: str, page: Page) -> Slice[User]:
+        """See ``Storage.list_users``."""
+        return await self._read(queries.list_users, application_id, page)
+
+    async def list_memberships(self, application_id: str, user_id: str, page: Page, now: datetime) -> Slice[tuple[Conversation, Member]]:
+        """See ``Storage.list_memberships``."""
+        return await self._read(queries.list_memberships, application_id, user_id, page, now)
+
+    async def list_members(self, access: Access, conversation_id: str, page: Page) -> Slice[Member]:
+        """See ``Storage.list_members``."""
+        return await self._read(queries.list_members, access, conversation_id, page)
+
+    async def get_member(self, access: Access, conversation_id: str, member_id: str) -> Member:
+        """See ``Storage.get_member``."""
+        return await self._read(queries.get_member, access, conversation_id, member_id)
+
+    async def list_events(self, access: Access, conversation_id: str, wanted: EventRange) -> EventPage:
+        """See ``Storage.list_events``."""
+        return await self._read(queries.list_events, access, conversation_id, wanted)
+
+    async def get_event(self, access: Access, conversation_id: str, event_id: int) -> Event:
+        """See ``Storage.get_event``."""
+        return await self._read(queries.get_event, access, conversation_id, event_id)
+
+    async def list_legs(self, application_id: str, page: Page) -> Slice[Leg]:
+        """See ``Storage.list_legs``."""
+        return await self._read(queries.list_legs, application_id, page)
+
+    async def get_leg(self, application_id: str, leg_id: str) -> Leg:
+        """See ``Storage.get_leg``."""
+        return await self._read(queries.get_leg, application_id, leg_id)
+
+
+def _settle_failure(ticket: Ticket[Any], error: Exception) -> None:
+    if isinstance(error, ConversationKitError):
+        ticket.fail(error)
+        return
+    try:
+        with unavailable():
+            raise error
+    except Exception as told:
+        ticket.fail(told)
