@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -26,7 +27,7 @@ def to_update(model: Conversation | User | Member | Leg, *key: str) -> dict[str,
     return row
 
 
-def to_model(model: type[M], row: Row[Any]) -> M:
+def to_model(model: Callable[..., M], row: Row[Any]) -> M:
     """The model of a row whose columns stand in the order of the model's fields."""
     return model(*row)
 

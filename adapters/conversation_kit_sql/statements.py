@@ -97,4 +97,4 @@ def _update(table: Table, *key: str) -> Update:
     """Replace a row by its key; the key's parameters have ``key_`` before their names, since the values' have the plain ones."""
     names = ("application_id", *key)
     where = [table.c[name] == bindparam(f"key_{name}") for name in names]
-    return update(table).where(*where).values({name: bindparam(name) for name in table.c.keys() if name not in names})
+    return update(table).where(*where).values({name: bindparam(name) for name in (column.name for column in table.c) if name not in names})

@@ -40,10 +40,10 @@ class WorkUnit:
 class SQLStorage:
     """Keeps everything in a relational database.
 
-    ``source`` is an SQLAlchemy URL, an ``Engine``, or a callable that makes one; an engine that was given is used as it is and never
-    disposed. Tables have names that start with ``prefix`` and lie in the database schema ``schema``. With ``create_schema`` they are created
-    when missing, else their absence is a ``ConfigurationError``. ``busy_seconds`` is how long a write waits for another process's lock
-    on an SQLite file before it is ``StorageUnavailable``.
+    ``source`` is an SQLAlchemy URL, an ``Engine``, or a callable that makes one; an engine that was given is used and never disposed.
+    Tables have names that start with ``prefix`` and lie in the database schema ``schema``. With ``create_schema`` they are created when
+    missing, else their absence is a ``ConfigurationError``. ``busy_seconds`` is how long a write waits for another process's lock on an
+    SQLite file before it is ``StorageUnavailable``.
     """
 
     def __init__(

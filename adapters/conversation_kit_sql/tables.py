@@ -105,7 +105,7 @@ def _json(*, nullable: bool = False) -> Any:
 
 
 def _word(words: type[StrEnum], *, primary_key: bool = False) -> Any:
-    return Field(sa_type=Word(words), nullable=False, primary_key=primary_key)  # type: ignore[call-overload]
+    return Field(sa_type=Word(words), nullable=False, primary_key=primary_key)
 
 
 def _number() -> Any:
@@ -186,7 +186,7 @@ def make_tables(prefix: str = "conversation_kit_", schema: str | None = None) ->
         application_id: str = _key(255)
         conversation_id: str = _key()
         id: int = Field(sa_type=BigInteger, primary_key=True)
-        data: str = Field(sa_type=Text(2**24 - 1), nullable=False)  # type: ignore[call-overload]
+        data: str = Field(sa_type=Text(2**24 - 1), nullable=False)
 
     class ReceiptRow(Base, table=True):
         __tablename__ = f"{prefix}receipt"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from conversation_kit.http.requests import Channel
+from conversation_kit.http.requests import Channel, Properties
 
 ConversationId = Annotated[str, Field(description="The conversation's id.", examples=["CON-0190b6d1-52a5-7a1e-9a3c-3f6f1f1f0c11"])]
 MemberId = Annotated[str, Field(description="The member's id.", examples=["MEM-0190b6d1-52a5-7a1e-9a3c-3f6f1f1f0c12"])]
@@ -115,6 +115,12 @@ class EmbeddedMember(TypedDict):
     invited_by: NotRequired[Annotated[str, Field(description="The inviting user's id.")]]
 
 
+class ConversationProperties(Properties):
+    """Its settings as they were given, and those of the server."""
+
+    video: Annotated[bool, Field(description="False unless it was given: this server carries no video.")]
+
+
 class Conversation(TypedDict):
     """A conversation with its members."""
 
@@ -123,7 +129,7 @@ class Conversation(TypedDict):
     display_name: NotRequired[DisplayName]
     image_url: NotRequired[ImageURL]
     numbers: Annotated[dict[str, Any], Field(description="Its own numbers by medium.")]
-    properties: Annotated[dict[str, Any], Field(description="Its settings as they were given.", examples=[{"video": False, "ttl": 60}])]
+    properties: ConversationProperties
     timestamp: ConversationTimes
     sequence_number: SequenceNumber
     members: Annotated[list[EmbeddedMember], Field(description="Its members, invited and joined ones first.")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from conversation_kit.domain.bodies import times, without_none
 from conversation_kit.domain.models import Conversation, Member
 from conversation_kit.domain.times import to_text
@@ -40,7 +42,7 @@ async def retrieve(call: Call) -> Answer:
         "name": conversation.name,
         **without_none(display_name=conversation.display_name, image_url=conversation.image_url),  # type: ignore[typeddict-item]
         "numbers": dict(conversation.numbers),
-        "properties": {"video": False, **conversation.properties},
+        "properties": cast(answers.ConversationProperties, {"video": False, **conversation.properties}),
         "timestamp": times(created=conversation.created, updated=conversation.updated, destroyed=conversation.destroyed),
         "sequence_number": str(conversation.sequence_number),
         "members": [_embedded(member) for member in members],

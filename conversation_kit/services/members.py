@@ -69,7 +69,9 @@ class Members(Service):
         Raises ``conversation_not_found``, ``user_not_found``, ``Conflict`` or ``Forbidden``.
         """
         free = await self.core.unrestricted(self.principal, "createMember", conversation_id=conversation_id, user_id=user_id)
-        asked = InviteMember(conversation_id, user_id, user_name, channel or APP, media, member_id_inviting, knocking_id)
+        asked = InviteMember(
+            conversation_id, user_id, user_name, APP if channel is None else channel, media, member_id_inviting, knocking_id
+        )
         command = _checked(await self.before(_checked(asked)))
 
         def decide(scene: Scene) -> Changes[Member]:
@@ -136,7 +138,7 @@ class Members(Service):
                 raise unknown_caller(self.principal.user_name or "")
             inviter = self._inviter(scene, command.member_id_inviting, free=free) if command.member_id_inviting else None
             held, user = self._who_joins(scene, command, free=free)
-            channel = command.channel or (held.channel if held else APP)
+            channel = command.channel if command.channel is not None else held.channel if held else APP
             if held is None:
                 check_vacancy(scene, user, channel["type"], joining=True, limit=self.core.max_members)
                 held = Member(

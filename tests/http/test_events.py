@@ -14,7 +14,14 @@ async def test_an_event_lands_at_the_next_id_and_reads_back_as_it_was_sent() -> 
     async with open_world() as world:
         before = (await world.json("GET", world.path, "ana"))["sequence_number"]
         body = {"text": "Grüße 🎈 \u2028", "n": 2**53, "f": 0.1, "deep": [{"a": [1, None, True]}], "": ""}
-        sent = {"type": "text", "from": world.members["ana"], "to": world.members["max"], "body": body, "cid": "x", "originating_session": "s"}
+        sent = {
+            "type": "text",
+            "from": world.members["ana"],
+            "to": world.members["max"],
+            "body": body,
+            "cid": "x",
+            "originating_session": "s",
+        }
         made = await world.json("POST", f"{world.path}/events", "ana", status=201, json=sent)
         assert made["id"] == str(int(before) + 1)
         assert made["href"] == f"http://host.test/beta{world.path}/events/{made['id']}"
@@ -54,9 +61,15 @@ async def test_an_admin_needs_no_from() -> None:
 async def test_receipts_show_in_the_state_of_their_target_once_for_each_member() -> None:
     async with open_world() as world:
         id = await world.say()
-        first = await world.json("POST", f"{world.path}/events", "max", status=201, json={"type": "text:delivered", "body": {"event_id": id}})
-        seen = await world.json("POST", f"{world.path}/events", "max", status=201, json={"type": "text:seen", "body": {"event_id": int(id)}})
-        again = await world.json("POST", f"{world.path}/events", "max", status=201, json={"type": "text:seen", "body": {"event_id": int(id)}})
+        first = await world.json(
+            "POST", f"{world.path}/events", "max", status=201, json={"type": "text:delivered", "body": {"event_id": id}}
+        )
+        seen = await world.json(
+            "POST", f"{world.path}/events", "max", status=201, json={"type": "text:seen", "body": {"event_id": int(id)}}
+        )
+        again = await world.json(
+            "POST", f"{world.path}/events", "max", status=201, json={"type": "text:seen", "body": {"event_id": int(id)}}
+        )
         assert again == seen
         state = (await world.json("GET", f"{world.path}/events/{id}"))["state"]
         assert state == {"delivered_to": {world.members["max"]: first["timestamp"]}, "seen_by": {world.members["max"]: seen["timestamp"]}}

@@ -169,7 +169,11 @@ async def test_a_member_removes_whom_it_invited() -> None:
 
 async def test_one_user_is_a_member_over_several_types_of_channel() -> None:
     async with open_world() as world:
-        body = {"action": "join", "user_id": world.users["ana"], "channel": {"type": "phone", "to": {"type": "phone", "number": "447700900585"}}}
+        body = {
+            "action": "join",
+            "user_id": world.users["ana"],
+            "channel": {"type": "phone", "to": {"type": "phone", "number": "447700900585"}},
+        }
         made = await world.json("POST", f"{world.path}/members", status=201, json=body)
         assert made["id"] != world.members["ana"]
         assert made["channel"]["to"] == {"type": "phone", "number": "447700900585"}
@@ -190,9 +194,11 @@ async def test_joining_with_audio_appends_member_media_and_starts_a_leg() -> Non
 
 
 async def test_a_member_over_the_cap_is_refused() -> None:
-    async with open_world(max_members=3) as world:
+    async with open_world(max_members=4) as world:
         body = {"action": "join", "channel": {"type": "app"}}
-        answer = await world.json("POST", f"{world.path}/members", "dee", status=400, json=body)
+        await world.json("POST", f"{world.path}/members", "dee", status=201, json=body)
+        await world.kit.users.create("eve")
+        answer = await world.json("POST", f"{world.path}/members", "eve", status=400, json=body)
         assert answer["code"] == "conversation:error:maximum-number-of-members"
 
 
