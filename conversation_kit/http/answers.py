@@ -115,12 +115,6 @@ class EmbeddedMember(TypedDict):
     invited_by: NotRequired[Annotated[str, Field(description="The inviting user's id.")]]
 
 
-class ConversationProperties(Properties):
-    """Its settings as they were given, and those of the server."""
-
-    video: Annotated[bool, Field(description="False unless it was given: this server carries no video.")]
-
-
 class Conversation(TypedDict):
     """A conversation with its members."""
 
@@ -129,7 +123,7 @@ class Conversation(TypedDict):
     display_name: NotRequired[DisplayName]
     image_url: NotRequired[ImageURL]
     numbers: Annotated[dict[str, Any], Field(description="Its own numbers by medium.")]
-    properties: ConversationProperties
+    properties: Properties
     timestamp: ConversationTimes
     sequence_number: SequenceNumber
     members: Annotated[list[EmbeddedMember], Field(description="Its members, invited and joined ones first.")]

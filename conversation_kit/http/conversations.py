@@ -13,7 +13,7 @@ from conversation_kit.http.links import Links
 from conversation_kit.http.lists import page_of
 from conversation_kit.http.members import channel_answer, initiator_answer
 from conversation_kit.http.operations import DATES, PAGING, Operation
-from conversation_kit.http.requests import ConversationBody
+from conversation_kit.http.requests import ConversationBody, Properties
 from conversation_kit.http.responses import EMPTY, Answer
 
 
@@ -42,7 +42,7 @@ async def retrieve(call: Call) -> Answer:
         "name": conversation.name,
         **without_none(display_name=conversation.display_name, image_url=conversation.image_url),  # type: ignore[typeddict-item]
         "numbers": dict(conversation.numbers),
-        "properties": cast(answers.ConversationProperties, {"video": False, **conversation.properties}),
+        "properties": cast(Properties, {"video": False, **conversation.properties}),
         "timestamp": times(created=conversation.created, updated=conversation.updated, destroyed=conversation.destroyed),
         "sequence_number": str(conversation.sequence_number),
         "members": [_embedded(member) for member in members],

@@ -93,6 +93,7 @@ class Properties(TypedDict, total=False):
         | Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}(\.[0-9]{1,15})?$")],
         Field(description="Seconds after which the conversation is deleted while nobody is joined; 0 is never."),
     ]
+    video: Annotated[bool, Field(description="Kept for clients that set it.")]
     speaking_detection_level: Annotated[int | float, Field(description="Kept for clients that set it.")]
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 from conversation_kit.domain import bodies
 from conversation_kit.domain.commands import DeleteLeg, StartLeg, UpdateLeg
 from conversation_kit.domain.errors import Conflict, InvalidInput, leg_not_found
-from conversation_kit.domain.ids import new_id
+from conversation_kit.domain.ids import new_id, uuid7
 from conversation_kit.domain.models import JSONObject, Leg, LegStatus, Member
 from conversation_kit.domain.reading import Page, Slice
 from conversation_kit.domain.rules import CHANNEL_TYPES, check_leg_step, is_expired, require_member, require_present
@@ -66,7 +66,7 @@ class Legs(Service):
         check_object("from", command.sender)
         check_object("to", command.to)
         check_text("leg_id", command.leg_id or "")
-        id = command.leg_id or (uuid4().hex if command.direction == "inbound" else str(uuid4()))
+        id = command.leg_id or (uuid7().hex if command.direction == "inbound" else str(uuid7()))
 
         def decide(scene: Scene) -> Changes[Leg]:
             if scene.leg(id) is not None:
@@ -173,7 +173,7 @@ def new_leg(
     """A leg that has just started, outside any conversation."""
     return Leg(
         application_id,
-        id or str(uuid4()),
+        id or str(uuid7()),
         type,
         LegStatus.STARTED,
         direction,

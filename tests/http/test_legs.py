@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from conversation_kit import Conflict, InvalidInput, NotFound
+from tests.world import World, open_world
+
+pytestmark = pytest.mark.anyio
+
+
+async def listed(world: World) -> list[dict[str, Any]]:
+    legs: list[dict[str, Any]] = (await world.json("GET", "/legs"))["_embedded"]["legs"]
+    return legs
+
+
+@pytest.mark.parametrize("type", ["phone", "sip", "websocket", "vbc"])
+async def test_inviting_over_a_line_starts_a_leg(type: str) -> None:
+    async with open_world() as world:
+        channel = {"type": type, "from": {"type": "app"}, "to": {"type": type, "number": "44"}}
+        body = {"action": "invite", "user_id": world.users["dee"], "channel": channel}
+        made = await world.json("POST", f"{world.path}/members", "ana", status=201, json=body)
+        (leg,) = await listed(world)
+        assert leg["uuid"] == made["channel"]["leg_id"]
+        assert (leg["type"], leg["status"], leg["conversation_uuid"]) == (type, "started", world.conversation)
+        assert (leg["from"], leg["to"]) == (channel["from"], channel["to"])
+        assert "state" not in leg
+        assert "state" not in leg["rtc"]
+        assert leg["start_time"] == leg["end_time"] == leg["start_end"] == ""
+        assert (await world.types())[-2:] == ["member:invited", "leg:status:update"]
+
+
+async def test_a_leg_is_hung_up_and_then_taken_off_the_list() -> None:
+    async with open_world() as world:
+        leg = await world.kit.legs.start(world.conversation, "phone", member_id=world.members["ana"])
+        await world.kit.legs.update(leg.id, "ringing")
+        await world.kit.legs.update(leg.id, "answered")
+        assert await world.json("DELETE", f"/legs/{leg.id}") == {}
+        (ended,) = await listed(world)
+        assert ended["status"] == "completed"
+        assert ended["state"] == ended["rtc"]["state"] == "terminated"
+        assert ended["end_time"] == ended["start_end"] != ""
+        assert ended["duration"] == 0
+        assert (await world.types())[-5:] == ["leg:status:update"] * 4 + ["sip:hangup"]
+        events = await world.kit.events.list(world.conversation)
+        assert [step["status"] for step in events[-2].body["statusHistory"]] == ["started", "ringing", "answered", "completed"]
+        assert (await world.kit.members.get(world.conversation, world.members["ana"])).state == "joined"
+        assert await world.json("DELETE", f"/legs/{leg.id}") == {}
+        assert await listed(world) == []
+        assert (await world.json("DELETE", f"/legs/{leg.id}", status=404))["code"] == "leg:error:not-found"
+
+
+async def test_leaving_hangs_up() -> None:
+    async with open_world() as world:
+        await world.kit.legs.start(world.conversation, "app", member_id=world.members["ana"])
+        other = await world.kit.legs.start(world.conversation, "app", member_id=world.members["max"])
+        await world.kit.members.remove(world.conversation, world.members["ana"])
+        assert [leg["status"] for leg in await listed(world)] == ["completed", "started"]
+        assert (await world.kit.legs.get(other.id)).is_live
+        assert (await world.types())[-3:] == ["leg:status:update", "rtc:hangup", "member:left"]
+
+
+async def test_a_member_takes_a_knockers_leg_over() -> None:
+    async with open_world() as world:
+        knocker = await world.kit.legs.knock("phone", sender={"type": "phone", "number": "44"})
+        assert knocker.direction == "inbound"
+        (leg,) = await listed(world)
+        assert leg["knocking_id"] == knocker.knocking_id
+        assert "conversation_uuid" not in leg
+        body = {"action": "join", "user_id": world.users["dee"], "channel": {"type": "phone"}, "knocking_id": knocker.knocking_id}
+        made = await world.json("POST", f"{world.path}/members", status=201, json=body)
+        assert made["channel"] == {
+            "type": "phone",
+            "knocking_id": knocker.knocking_id,
+            "leg_id": knocker.id,
+            "leg_ids": [{"leg_id": knocker.id}],
+        }
+        (leg,) = await listed(world)
+        assert (leg["conversation_uuid"], leg["member_id"]) == (world.conversation, made["id"])
+        assert "knocking_id" not in leg
+        again = {**body, "user_id": world.users["cy"]}
+        answer = await world.json("POST", f"{world.path}/members", status=404, json=again)
+        assert answer["code"] == "knocking:error:not-found"
+
+
+async def test_a_knocker_can_be_hung_up_before_anybody_answers() -> None:
+    async with open_world(populate=False) as world:
+        knocker = await world.kit.legs.knock("phone")
+        await world.json("DELETE", f"/legs/{knocker.id}")
+        assert [leg["status"] for leg in await listed(world)] == ["completed"]
+        await world.json("DELETE", f"/legs/{knocker.id}")
+        assert await listed(world) == []
+
+
+async def test_only_admins_name_new_legs_and_nobody_takes_anothers() -> None:
+    async with open_world() as world:
+        body = {"action": "invite", "user_id": world.users["dee"], "channel": {"type": "phone", "leg_ids": ["carrier-7"]}}
+        answer = await world.json("POST", f"{world.path}/members", "ana", status=404, json=body)
+        assert answer["code"] == "leg:error:not-found"
+        made = await world.json("POST", f"{world.path}/members", status=201, json=body)
+        assert made["channel"]["leg_ids"] == [{"leg_id": "carrier-7"}]
+        taken = {**body, "user_id": world.users["cy"]}
+        answer = await world.json("POST", f"{world.path}/members", status=400, json=taken)
+        assert answer["code"] == "leg:error:invalid-action"
+
+
+async def test_a_leg_moves_on_only_as_calls_do() -> None:
+    async with open_world() as world:
+        leg = await world.kit.legs.start(world.conversation, "phone")
+        await world.kit.legs.update(leg.id, "ringing")
+        for wrong in ("started", "ringing"):
+            with pytest.raises(Conflict, match="leg:error:invalid-action"):
+                await world.kit.legs.update(leg.id, wrong)
+        with pytest.raises(InvalidInput):
+            await world.kit.legs.update(leg.id, "sleeping")
+        busy = await world.kit.legs.update(leg.id, "busy", price="0.00")
+        assert busy.end_time is not None
+        assert busy.price == "0.00"
+        with pytest.raises(Conflict, match="leg:error:complete"):
+            await world.kit.legs.update(leg.id, "answered")
+        priced = await world.kit.legs.update(leg.id, price="0.05")
+        assert priced.price == "0.05"
+        assert (await world.types()).count("leg:status:update") == 3
+        with pytest.raises(NotFound):
+            await world.kit.legs.update("nothing", "answered")
+        with pytest.raises(Conflict):
+            await world.kit.legs.start(world.conversation, "phone", leg_id=leg.id)
+        with pytest.raises(InvalidInput):
+            await world.kit.legs.start(world.conversation, "pigeon")
+
+
+async def test_the_list_of_legs_is_paged_and_dated() -> None:
+    async with open_world() as world:
+        ids = [(await world.kit.legs.start(world.conversation, "app")).id for _ in range(12)]
+        first = await world.json("GET", "/legs")
+        assert (first["count"], first["page_size"], first["record_index"]) == (12, 10, 0)
+        assert [leg["uuid"] for leg in first["_embedded"]["legs"]] == ids[:10]
+        last = await world.json("GET", "/legs?page_size=5&record_index=10&order=desc")
+        assert [leg["uuid"] for leg in last["_embedded"]["legs"]] == ids[1::-1]
+        assert (await world.json("GET", "/legs?date_end=2020-01-01"))["count"] == 0
+        assert (await world.json("GET", "/legs?date_start=2020-01-01"))["count"] == 12

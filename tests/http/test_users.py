@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.world import open_world
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_user_reads_back_as_it_was_created() -> None:
+    async with open_world(populate=False) as world:
+        sent = {
+            "name": "ana",
+            "display_name": "Ana",
+            "image_url": "https://example.com/ana.png",
+            "channels": {"type": "phone", "to": {"type": "phone", "number": "44"}},
+        }
+        made = await world.json("POST", "/users", json=sent)
+        assert made == {"id": made["id"], "name": "ana", "display_name": "Ana", "href": f"http://host.test/beta/users/{made['id']}"}
+        assert await world.json("GET", f"/users/{made['id']}", "ana") == {**sent, "id": made["id"], "href": made["href"]}
+        assert await world.json("GET", "/users") == [{"id": made["id"], "name": "ana", "href": made["href"]}]
+
+
+@pytest.mark.parametrize("options", [{}, {"json": {}}, {"json": {"name": ""}}])
+async def test_a_users_name_is_generated_when_there_is_none(options: dict[str, Any]) -> None:
+    async with open_world(populate=False) as world:
+        assert (await world.json("POST", "/users", **options))["name"].startswith("NAM-")
+
+
+async def test_a_users_name_is_taken_once_in_each_application() -> None:
+    async with open_world() as world:
+        assert (await world.json("POST", "/users", status=400, json={"name": "ana"}))["code"] == "user:error:duplicate-name"
+        assert (await world.json("PUT", f"/users/{world.users['bo']}", status=400, json={"name": "ana"}))[
+            "code"
+        ] == "user:error:duplicate-name"
+        await world.json("POST", "/users", "stranger admin", json={"name": "ana"})
+
+
+async def test_an_update_of_a_user_merges() -> None:
+    async with open_world() as world:
+        path = f"/users/{world.users['ana']}"
+        answer = await world.json("PUT", path, "ana", json={"image_url": "https://example.com/a.png"})
+        assert answer == {"id": world.users["ana"], "href": f"http://host.test/beta{path}"}
+        assert (await world.json("GET", path, "ana"))["display_name"] == "Ana"
+        await world.json("PUT", path, "ana", json={"display_name": None, "image_url": None})
+        read = await world.json("GET", path, "ana")
+        assert "display_name" not in read
+        assert "image_url" not in read
+
+
+async def test_only_an_admin_renames_a_user_and_its_memberships_follow() -> None:
+    async with open_world() as world:
+        path = f"/users/{world.users['ana']}"
+        assert (await world.json("PUT", path, "ana", status=403, json={"name": "queen"}))["code"] == "system:error:permission"
+        await world.json("PUT", path, json={"name": "queen"})
+        rows = await world.json("GET", f"{world.path}/members", "queen")
+        assert {row["user_name"] for row in rows} == {"queen", "max", "bo", "cy"}
+        assert (await world.json("GET", path, "ana", status=401))["code"] == "system:error:invalid-token"
+
+
+async def test_a_deleted_user_has_left_everywhere_and_frees_its_name() -> None:
+    async with open_world() as world:
+        assert await world.json("DELETE", f"/users/{world.users['bo']}") == {}
+        assert await world.json("DELETE", f"/users/{world.users['ana']}") == {}
+        assert (await world.types())[-2:] == ["member:left", "member:left"]
+        assert (await world.json("GET", f"/users/{world.users['ana']}", status=404))["code"] == "user:error:not-found"
+        assert (await world.json("GET", world.path, "ana", status=401))["code"] == "system:error:invalid-token"
+        again = await world.json("POST", "/users", json={"name": "ana"})
+        assert again["id"] != world.users["ana"]
+        await world.json("GET", world.path, "ana", status=404)
+
+
+async def test_a_users_conversations_are_those_it_is_invited_to_or_joined_in() -> None:
+    async with open_world() as world:
+        second = await world.kit.conversations.create("second")
+        invited = await world.kit.members.invite(second.id, user_name="ana")
+        rows = await world.json("GET", f"/users/{world.users['ana']}/conversations", "ana")
+        assert [(row["id"], row["state"], row["member_id"]) for row in rows] == [
+            (world.conversation, "joined", world.members["ana"]),
+            (second.id, "invited", invited.id),
+        ]
+        assert rows[1] == {
+            "id": second.id,
+            "name": "second",
+            "state": "invited",
+            "member_id": invited.id,
+            "sequence_number": 1,
+            "timestamp": rows[1]["timestamp"],
+            "href": f"http://host.test/beta/conversations/{second.id}",
+        }
+        assert await world.json("GET", f"/users/{world.users['cy']}/conversations", "cy") == []
+        newest = await world.json("GET", f"/users/{world.users['ana']}/conversations?order=desc&page_size=1", "ana")
+        assert [row["id"] for row in newest] == [second.id]
+
+
+@pytest.mark.parametrize(
+    "body", [{"name": 5}, {"name": None}, {"display_name": ""}, {"image_url": "x"}, {"channels": []}, {"name": "x" * 256}]
+)
+async def test_a_wrong_value_of_a_user_is_refused_by_its_field(body: dict[str, Any]) -> None:
+    async with open_world(populate=False) as world:
+        answer = await world.json("POST", "/users", status=400, json=body)
+        assert all(name.startswith(next(iter(body))) for name in answer["error"])
+        assert await world.json("GET", "/users") == []
