@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Literal, TypeAlias, TypeVar
@@ -41,7 +41,7 @@ class CreateConversation(Command):
 
 @dataclass(frozen=True, slots=True)
 class UpdateConversation(Command):
-    """Merge: what is ``UNCHANGED`` stays, ``None`` clears (not ``name``)."""
+    """Merge: what is ``UNCHANGED`` stays, ``None`` clears; an empty ``name`` stays too, since there must be one."""
 
     conversation_id: str
     name: Maybe[str] = UNCHANGED
@@ -70,7 +70,7 @@ class CreateUser(Command):
 
 @dataclass(frozen=True, slots=True)
 class UpdateUser(Command):
-    """Merge: what is ``UNCHANGED`` stays, ``None`` clears (not ``name``)."""
+    """Merge: what is ``UNCHANGED`` stays, ``None`` clears; an empty ``name`` stays too, since there must be one."""
 
     user_id: str
     name: Maybe[str] = UNCHANGED
@@ -181,7 +181,7 @@ class DeleteLeg(Command):
     leg_id: str
 
 
-def changed(command: Command, names: Sequence[str]) -> Mapping[str, Any]:
+def changed(command: Command, names: Sequence[str]) -> dict[str, Any]:
     """The attributes among ``names`` that an update does not leave unchanged."""
     values = {name: getattr(command, name) for name in names}
-    return {name: value for name, value in values.items() if value is not UNCHANGED}
+    return {name: value for name, value in values.items() if value is not UNCHANGED and not (name == "name" and value == "")}

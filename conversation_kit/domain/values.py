@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from conversation_kit.domain.errors import InvalidInput
 from conversation_kit.domain.models import JSONObject
@@ -23,6 +22,8 @@ MAX_URL = 2048
 MAX_JSON = 65536
 """Bytes of one stored JSON object in UTF-8."""
 
+IMAGE_URL = r"^(https?://([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#][!-~]*)?)?$"
+_IMAGE_URL = re.compile(IMAGE_URL)
 _SUSPICIOUS = re.compile(r"\d{16}|\\u0000")
 
 
@@ -100,17 +101,12 @@ def check_display_name(field: str, value: str | None) -> str | None:
 
 
 def check_image_url(field: str, value: str | None) -> str | None:
-    """``None``, empty, or an absolute http or https URL of at most ``MAX_URL`` characters."""
-    if value is None or value == "":
+    """``None``, empty, or an absolute http or https URL of at most ``MAX_URL`` characters, all of them visible ASCII."""
+    if not value:
         return None
     check_text(field, value, longest=MAX_URL)
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        usable = False
-    if not usable or any(character.isspace() or ord(character) < 0x20 for character in value):
-        raise InvalidInput({field: "must be an absolute http or https URL"})
+    if not _IMAGE_URL.fullmatch(value):
+        raise InvalidInput({field: "must be an absolute http or https URL in ASCII"})
     return value
 
 

@@ -45,6 +45,10 @@ STATUS_OF_CLASS: tuple[tuple[type[RequestError], int], ...] = (
     (RequestError, 400),
 )
 RETRY_AFTER_SECONDS = "1"
+_VARIANTS = frozenset(
+    {"int", "float", "constrained-int", "constrained-float", "constrained-str", "Channel", "LegReference", "dict[str,any]"}
+)
+"""What pydantic puts into a path for the variants of a union; no client knows them."""
 
 
 class DoorError(RequestError):
@@ -109,7 +113,8 @@ def invalid_body(error: ValidationError) -> InvalidInput:
     """What pydantic found, by field."""
     fields: dict[str, str] = {}
     for found in error.errors(include_url=False, include_context=False, include_input=False):
-        fields.setdefault(".".join(str(part) for part in found["loc"]) or "body", _sentence(found["msg"]))
+        path = ".".join(str(part) for part in found["loc"] if part not in _VARIANTS)
+        fields.setdefault(path or "body", _sentence(found["msg"]))
     return InvalidInput(fields)
 
 

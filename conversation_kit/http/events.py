@@ -72,6 +72,7 @@ OPERATIONS = (
         answers.CreatedEvent,
         201,
         body=EventBody,
+        body_required=True,
         errors=(404,),
         description="Appends to the log at the next id. Receipts (`text:seen`, `text:delivered` and their like) show in the `state` of "
         "the event that they are about. Typing (`text:typing:on`, `text:typing:off`) is passed on and not kept, and gets no id.",

@@ -119,6 +119,7 @@ OPERATIONS = (
         answers.CreatedMember,
         201,
         body=MemberBody,
+        body_required=True,
         errors=(404,),
         description="Invite a user, let one join, or accept an invitation. Appends `member:invited` or `member:joined` to the log. "
         "A user over one type of channel is a member once; the record of who left stays.",

@@ -38,7 +38,11 @@ ERRORS = {
     "415": "The body is not JSON.",
     "503": "The storage or a hook of this server cannot answer now; try again.",
 }
-_DATE = {"type": "string", "examples": ["2026-01-01T10:00:00Z", "2026-01-01 10:00:00"]}
+_BLANK_FORM = r"^[0-9]{3}[1-9]-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8]) ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$"
+_DATE = {
+    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}, {"type": "string", "pattern": _BLANK_FORM}],
+    "examples": ["2026-01-01T10:00:00Z", "2026-01-01 10:00:00"],
+}
 
 
 def query_parameter(name: str, page_size: int) -> dict[str, Any]:
@@ -113,7 +117,7 @@ def _operation(operation: Operation, schemas: dict[tuple[str, str], Any]) -> dic
         "responses": {str(operation.status): _response("Done.", schemas[(operation.id, "serialization")])},
     }
     if operation.body is not None:
-        made["requestBody"] = _request(schemas[(operation.id + ".body", "validation")])
+        made["requestBody"] = _request(schemas[(operation.id + ".body", "validation")], operation.body_required)
         statuses |= {"413", "415"}
     for status in sorted(statuses):
         made["responses"][status] = _response(ERRORS[status], schemas[("error", "serialization")])
@@ -123,12 +127,12 @@ def _operation(operation: Operation, schemas: dict[tuple[str, str], Any]) -> dic
 def _path_parameters(path: str) -> Iterable[dict[str, Any]]:
     for name, description in PATH_PARAMETERS.items():
         if f"{{{name}}}" in path:
-            schema = {"type": "string", "minLength": 1, "maxLength": 255}
+            schema = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f-\x9f/]+$"}
             yield {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
 
 
-def _request(schema: Any) -> dict[str, Any]:
-    return {"required": "required" in schema, "content": {"application/json": {"schema": schema}}}
+def _request(schema: Any, required: bool) -> dict[str, Any]:
+    return {"required": required, "content": {"application/json": {"schema": schema}}}
 
 
 def _response(description: str, schema: Any) -> dict[str, Any]:

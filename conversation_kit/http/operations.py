@@ -35,6 +35,7 @@ class Operation:
     answer: Any
     status: int = 200
     body: type[Body] | None = None
+    body_required: bool = False
     query: tuple[str, ...] = ()
     page_size: int = 100
     errors: tuple[int, ...] = ()

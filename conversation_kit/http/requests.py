@@ -7,16 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from typing_extensions import TypedDict
 
-from conversation_kit.domain.values import MAX_NAME, MAX_URL
+from conversation_kit.domain.values import IMAGE_URL, MAX_NAME, MAX_URL
 
 NO_NUL = r"^[^\x00]*$"
 Name = Annotated[str, StringConstraints(max_length=MAX_NAME, pattern=NO_NUL)]
 DisplayName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=NO_NUL)]
-ImageURL = Annotated[
-    str,
-    StringConstraints(max_length=MAX_URL, pattern=NO_NUL),
-    Field(json_schema_extra={"anyOf": [{"format": "uri", "pattern": "^https?://[A-Za-z0-9]"}, {"const": ""}]}),
-]
+ImageURL = Annotated[str, StringConstraints(max_length=MAX_URL, pattern=IMAGE_URL), Field(json_schema_extra={"format": "url"})]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=NO_NUL)]
 ChannelType = Literal["app", "phone", "sip", "websocket", "vbc"]
 KEEP = ConfigDict(strict=True, extra="allow")
@@ -78,8 +74,8 @@ class Numbers(TypedDict, total=False):
 
     __pydantic_config__ = KEEP  # type: ignore[misc]
 
-    sms: Annotated[Name | int, Field(description="The number for text messages.")]
-    pstn: Annotated[Name | int, Field(description="The number for calls.")]
+    sms: Annotated[Name | int | float, Field(description="The number for text messages.")]
+    pstn: Annotated[Name | int | float, Field(description="The number for calls.")]
 
 
 class Properties(TypedDict, total=False):
@@ -89,7 +85,7 @@ class Properties(TypedDict, total=False):
 
     ttl: Annotated[
         Annotated[int, Field(ge=0, le=2**53)]
-        | Annotated[float, Field(ge=0, le=2**53)]
+        | Annotated[float, Field(ge=0, lt=2**53)]
         | Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}(\.[0-9]{1,15})?$")],
         Field(description="Seconds after which the conversation is deleted while nobody is joined; 0 is never."),
     ]
@@ -117,12 +113,22 @@ class UserBody(Body):
 
 
 class MemberBody(Body):
-    """Who becomes a member, and how."""
+    """Who becomes a member, and how. A user that joins without naming anybody joins itself."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["user_id"]},
+                {"required": ["user_name"]},
+                {"required": ["member_id", "action"], "properties": {"action": {"const": "join"}}},
+            ]
+        }
+    )
 
     action: Literal["invite", "join"] = Field(default="invite", description="Whether the user is invited, or joins at once.")
-    user_id: Id | None = absent("The user; or give `user_name`, or, to accept an invitation, `member_id`.")
-    user_name: Id | None = absent("The user by name.")
-    member_id: Id | None = absent("With `join`: the member whose invitation is accepted.")
+    user_id: Id = absent("The user; or give `user_name`, or, to accept an invitation, `member_id`.")
+    user_name: Id = absent("The user by name.")
+    member_id: Id = absent("With `join`: the member whose invitation is accepted.")
     channel: Channel = absent("How the member is connected; an app if absent.")
     media: dict[str, Any] | None = absent("The member's media, such as `audio_settings`.")
     knocking_id: Id | None = absent("The knocker whose leg the member takes over.")

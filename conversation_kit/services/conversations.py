@@ -17,7 +17,7 @@ from conversation_kit.domain.commands import (
     UpdateConversation,
     changed,
 )
-from conversation_kit.domain.errors import Conflict, Forbidden, InvalidInput, NotFound, conversation_not_found
+from conversation_kit.domain.errors import Conflict, Forbidden, NotFound, conversation_not_found
 from conversation_kit.domain.models import Conversation, JSONObject, Member
 from conversation_kit.domain.reading import Page, Slice
 from conversation_kit.domain.rules import is_expired, unknown_caller
@@ -114,7 +114,7 @@ class Conversations(Service):
         free = await self.core.unrestricted(self.principal, "replaceConversation", conversation_id=conversation_id)
         asked = UpdateConversation(conversation_id, name, display_name, image_url, numbers, properties)
         command = _checked(await self.before(_checked(asked)))
-        values = dict(changed(command, ATTRIBUTES))
+        values = changed(command, ATTRIBUTES)
         for field in ("numbers", "properties"):
             if field in values:
                 values[field] = values[field] or {}
@@ -203,8 +203,6 @@ def _checked(command: Any) -> Any:
     values = changed(command, ATTRIBUTES)
     if (name := values.get("name")) is not None:
         check_text("name", name)
-        if isinstance(command, UpdateConversation) and not name:
-            raise InvalidInput({"name": "is not allowed to be empty"})
     check_display_name("display_name", values.get("display_name"))
     check_image_url("image_url", values.get("image_url"))
     check_object("numbers", values.get("numbers"))

@@ -360,10 +360,10 @@ def _named_legs(channel: JSONObject) -> tuple[str, ...]:
     listed = channel.get("leg_ids") or ()
     if not isinstance(listed, Sequence) or isinstance(listed, str):
         raise InvalidInput({"channel.leg_ids": "must be a list"}, "conversation:error:invalid-channel")
-    found = [channel.get("leg_id") or None, *(entry.get("leg_id") if isinstance(entry, dict) else entry for entry in listed)]
-    ids = [id for id in found if id is not None]
+    found = [channel.get("leg_id"), *(entry.get("leg_id") if isinstance(entry, dict) else entry for entry in listed)]
+    ids = [id for id in found if id]
     for id in ids:
-        if not isinstance(id, str) or not id:
+        if not isinstance(id, str):
             raise InvalidInput({"channel.leg_ids": "must name legs by their ids"}, "conversation:error:invalid-channel")
         check_text("channel.leg_id", id)
     return tuple(dict.fromkeys(ids))

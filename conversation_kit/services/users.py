@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 
 from conversation_kit.domain.commands import UNCHANGED, CreateUser, DeleteUser, Maybe, UpdateUser, changed
-from conversation_kit.domain.errors import Conflict, Forbidden, InvalidInput, NotFound
+from conversation_kit.domain.errors import Conflict, Forbidden, NotFound
 from conversation_kit.domain.models import Conversation, JSONObject, Member, User
 from conversation_kit.domain.principals import Principal
 from conversation_kit.domain.reading import Page, Slice
@@ -141,7 +141,7 @@ class Users(Service):
 
 
 def _attributes(command: UpdateUser) -> dict[str, Any]:
-    values = dict(changed(command, ("name", "display_name", "image_url", "channels")))
+    values = changed(command, ("name", "display_name", "image_url", "channels"))
     if "channels" in values:
         values["channels"] = values["channels"] or {}
     if "image_url" in values:
@@ -154,8 +154,6 @@ def _checked(command: Any) -> Any:
     values = changed(command, ("name", "display_name", "image_url", "channels"))
     if (name := values.get("name")) is not None:
         check_text("name", name)
-        if isinstance(command, UpdateUser) and not name:
-            raise InvalidInput({"name": "is not allowed to be empty"})
     check_display_name("display_name", values.get("display_name"))
     check_image_url("image_url", values.get("image_url"))
     check_object("channels", values.get("channels"))
