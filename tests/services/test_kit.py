@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import pytest
+
+import conversation_kit
+from conversation_kit import (
+    ADMIN,
+    ConfigurationError,
+    ConversationKit,
+    Forbidden,
+    HostAuthenticator,
+    HostUser,
+    JWTAuthenticator,
+    MemoryStorage,
+    NotFound,
+    Unauthenticated,
+)
+from tests.world import APP, OTHER, keys, make_kit, open_world
+
+pytestmark = pytest.mark.anyio
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(conversation_kit.__all__) == conversation_kit.__all__
+    for name in conversation_kit.__all__:
+        assert getattr(conversation_kit, name) is not None
+
+
+def test_a_kit_needs_a_way_to_know_who_calls() -> None:
+    with pytest.raises(TypeError):
+        ConversationKit(storage="memory://")  # type: ignore[call-arg]
+    with pytest.raises(ConfigurationError, match="auth="):
+        ConversationKit(storage="memory://", auth=None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("storage", ["mongodb://x", "chat.db", "", object()])
+def test_a_storage_that_is_none_is_refused_with_a_hint(storage: object) -> None:
+    with pytest.raises(ConfigurationError, match="memory://|URL"):
+        make_kit(storage)  # type: ignore[arg-type]
+
+
+async def test_with_several_applications_the_host_says_which() -> None:
+    auth = JWTAuthenticator({APP: keys(APP)[1], OTHER: keys(OTHER)[1]})
+    kit = ConversationKit(storage="memory://", auth=auth)
+    with pytest.raises(ConfigurationError, match="application_id"):
+        await kit.users.create("ana")
+    user = await kit.application(OTHER).users.create("ana")
+    assert user.application_id == OTHER
+    assert (await kit.as_user("ana", application_id=OTHER).users.get(user.id)) == user
+
+
+async def test_the_host_acts_unrestricted_and_as_a_user_by_the_users_rights() -> None:
+    async with open_world() as world:
+        kit = world.kit
+        assert (await kit.users.named("ana")).id == world.users["ana"]
+        ana = kit.as_user("ana")
+        assert (await ana.users.named("ana")).id == world.users["ana"]
+        with pytest.raises(Forbidden):
+            await ana.users.named("bo")
+        with pytest.raises(Forbidden):
+            await ana.users.list()
+        with pytest.raises(NotFound):
+            await kit.as_user("dee").conversations.get(world.conversation)
+        with pytest.raises(Unauthenticated):
+            await kit.as_user("nobody").conversations.create()
+        with pytest.raises(NotFound):
+            await kit.users.delete("USR-none")
+        assert (await kit.conversations.get(world.conversation)).active_members == 3
+
+
+def host_kit(create_users: bool) -> ConversationKit:
+    def identify(scope: object) -> object:
+        headers = dict(scope["headers"])  # type: ignore[index]
+        name = headers.get(b"x-user", b"").decode()
+        if name == "root":
+            return ADMIN
+        return HostUser(name, display_name=name.title()) if name else None
+
+    return ConversationKit(storage=MemoryStorage(), auth=HostAuthenticator(identify, create_users=create_users))  # type: ignore[arg-type]
+
+
+async def test_the_hosts_own_user_is_created_on_first_sight_when_the_host_wants_that() -> None:
+    async with open_world(host_kit(create_users=True), populate=False) as world:
+        assert (await world.call("GET", "/users", None)).status_code == 401
+        made = await world.json("POST", "/conversations", None, headers={"X-User": "ana"})
+        joined = await world.json(
+            "POST", f"/conversations/{made['id']}/members", None, status=201, headers={"X-User": "bo"}, json={"action": "join"}
+        )
+        rows = await world.json("GET", "/users", None, headers={"X-User": "root"})
+        assert [row["name"] for row in rows] == ["ana", "bo"]
+        user = await world.json("GET", f"/users/{joined['user_id']}", None, headers={"X-User": "bo"})
+        assert user["display_name"] == "Bo"
+
+
+async def test_a_host_user_that_was_removed_is_created_again() -> None:
+    async with open_world(host_kit(create_users=True), populate=False) as world:
+        await world.json("POST", "/conversations", None, headers={"X-User": "ana"})
+        await world.kit.users.delete((await world.kit.users.named("ana")).id)
+        await world.json("POST", "/conversations", None, headers={"X-User": "ana"})
+        assert (await world.kit.users.named("ana")).display_name == "Ana"
+
+
+async def test_a_host_user_that_must_exist_does_not_get_in_without() -> None:
+    async with open_world(host_kit(create_users=False), populate=False) as world:
+        await world.json("POST", "/conversations", None, status=401, headers={"X-User": "ana"})
+        await world.kit.users.create("ana")
+        await world.json("POST", "/conversations", None, headers={"X-User": "ana"})
+
+
+async def test_deleting_a_user_takes_it_out_of_more_conversations_than_a_page_holds() -> None:
+    async with open_world(populate=False) as world:
+        kit = world.kit
+        user = await kit.users.create("ana")
+        rooms = [await kit.conversations.create(properties={"ttl": 60}) for _ in range(130)]
+        for room in rooms:
+            await kit.members.join(room.id, user_id=user.id)
+        await kit.users.delete(user.id)
+        assert (await kit.conversations.get(rooms[-1].id)).joined_members == 0
