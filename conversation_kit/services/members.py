@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -14,11 +13,10 @@ from conversation_kit.domain.errors import (
     InvalidInput,
     NotFound,
     conversation_not_found,
-    leg_not_found,
     not_joined,
     user_not_found,
 )
-from conversation_kit.domain.models import JSONObject, Leg, Member, MemberState, User
+from conversation_kit.domain.models import JSONObject, Member, MemberState, User
 from conversation_kit.domain.reading import Page, Slice
 from conversation_kit.domain.rules import (
     already_joined,
@@ -32,11 +30,11 @@ from conversation_kit.domain.rules import (
 from conversation_kit.domain.scene import Changes, Draft, Needs, Scene
 from conversation_kit.domain.signals import MemberInvited, MemberJoined, MemberLeft
 from conversation_kit.domain.values import check_object, check_text
+from conversation_kit.services.channels import connect, named_legs, without_legs
 from conversation_kit.services.core import Service
-from conversation_kit.services.legs import end_legs, new_leg, save_leg, with_leg
+from conversation_kit.services.legs import end_legs, save_leg
 
 APP: JSONObject = {"type": "app"}
-_LEG_KEYS = ("leg_id", "leg_ids", "id", "legs", "knocking_id")
 
 
 class Members(Service):
@@ -86,14 +84,14 @@ class Members(Service):
                 user.id,
                 user.name,
                 MemberState.INVITED,
-                _own_channel(command.channel),
+                without_legs(command.channel),
                 draft.now,
                 initiator={"invited": self._initiator(scene, inviter)},
                 media=command.media,
                 invited_by=inviter.user_id if inviter else None,
                 invited=draft.now,
             )
-            member, legs = _legs_of(scene, draft, member, command.channel, command.knocking_id, free=free)
+            member, legs = connect(scene, draft, member, command.channel, command.knocking_id, free=free)
             draft.save_member(member)
             draft.append("member:invited", bodies.member_invited(draft.conversation, member, user, inviter), sender=member.id)
             draft.announce(MemberInvited(self.application_id, member))
@@ -148,13 +146,13 @@ class Members(Service):
                     user.id,
                     user.name,
                     MemberState.JOINED,
-                    _own_channel(channel),
+                    without_legs(channel),
                     draft.now,
                 )
             elif command.channel is not None:
                 others = [one for one in scene.members_of(user) if one.id != held.id]
                 check_vacancy(replace(scene, members=others), user, channel["type"], joining=True, limit=self.core.max_members + 1)
-                held = replace(held, channel={**held.channel, **_own_channel(channel)})
+                held = replace(held, channel={**held.channel, **without_legs(channel)})
             member = replace(
                 held,
                 state=MemberState.JOINED,
@@ -163,7 +161,7 @@ class Members(Service):
             )
             joined_by = {"joined": self._initiator(scene, inviter, themselves=member)}
             member = replace(member, initiator={**held.initiator, **joined_by})
-            member, legs = _legs_of(scene, draft, member, command.channel or {}, command.knocking_id, free=free)
+            member, legs = connect(scene, draft, member, command.channel or {}, command.knocking_id, free=free)
             draft.save_member(member)
             draft.append("member:joined", bodies.member_joined(member, user), sender=member.id)
             draft.announce(MemberJoined(self.application_id, member))
@@ -319,7 +317,7 @@ class Members(Service):
             user_id=command.user_id,
             user_name=command.user_name,
             members=tuple(id for id in member_ids if id is not None),
-            legs=_named_legs(command.channel or {}),
+            legs=named_legs(command.channel or {}),
             knocking_id=command.knocking_id,
         )
 
@@ -331,7 +329,7 @@ def _checked(command: C) -> C:
     """The command itself, after a look at its channel and media."""
     if command.channel is not None:
         check_channel(check_object("channel", command.channel))
-        _named_legs(command.channel)
+        named_legs(command.channel)
     if command.media is not None:
         check_object("media", command.media)
     if isinstance(command, InviteMember) and command.user_id is None and command.user_name is None:
@@ -348,64 +346,3 @@ def _require_user(scene: Scene, user_id: str | None, user_name: str | None) -> U
     if user_name is not None and user.name != user_name:
         raise InvalidInput({"user_name": "is not the user's"})
     return user
-
-
-def _own_channel(channel: JSONObject) -> JSONObject:
-    """The channel without what the server decides: its legs."""
-    return {key: value for key, value in channel.items() if key not in _LEG_KEYS}
-
-
-def _named_legs(channel: JSONObject) -> tuple[str, ...]:
-    """The ids of the legs that a channel names: ``leg_id``, and ``leg_ids`` as objects or plain strings."""
-    listed = channel.get("leg_ids") or ()
-    if not isinstance(listed, Sequence) or isinstance(listed, str):
-        raise InvalidInput({"channel.leg_ids": "must be a list"}, "conversation:error:invalid-channel")
-    found = [channel.get("leg_id"), *(entry.get("leg_id") if isinstance(entry, dict) else entry for entry in listed)]
-    ids = [id for id in found if id]
-    for id in ids:
-        if not isinstance(id, str):
-            raise InvalidInput({"channel.leg_ids": "must name legs by their ids"}, "conversation:error:invalid-channel")
-        check_text("channel.leg_id", id)
-    return tuple(dict.fromkeys(ids))
-
-
-def _legs_of(
-    scene: Scene, draft: Draft, member: Member, channel: JSONObject, knocking_id: str | None, *, free: bool
-) -> tuple[Member, list[Leg]]:
-    """The member with its legs in its channel, and the legs that are new to it.
-
-    A knocker's leg is taken over; a leg that the channel names must be free or this member's own, and only an admin names new ones;
-    a phone, sip, websocket or vbc channel, and an app channel with audio enabled, starts a leg if the member has none.
-    """
-    legs: list[Leg] = []
-    if knocking_id is not None:
-        knocker = next((leg for leg in scene.legs if leg.knocking_id == knocking_id), None)
-        if knocker is None:
-            raise NotFound(f"Nobody is knocking with the id {knocking_id!r}.", "knocking:error:not-found")
-        legs.append(knocker)
-        member = replace(member, channel={**member.channel, "knocking_id": knocking_id})
-
-    def fresh(id: str | None = None) -> Leg:
-        ends = member.channel
-        return new_leg(member.application_id, member.channel_type, draft.now, id=id, sender=ends.get("from"), to=ends.get("to"))
-
-    for id in _named_legs(channel):
-        leg = scene.leg(id)
-        if leg is None:
-            if not free:
-                raise leg_not_found(id)
-            leg = fresh(id)
-        elif leg.member_id == member.id:
-            continue
-        elif not leg.is_live or leg.member_id is not None or leg.conversation_id not in (None, member.conversation_id):
-            raise Conflict(f"The leg {id!r} is another member's or has ended.", "leg:error:invalid-action")
-        elif leg.knocking_id is not None and not free and leg not in legs:
-            raise leg_not_found(id)
-        if leg not in legs:
-            legs.append(leg)
-    if not legs and "leg_id" not in member.channel and (member.channel_type != "app" or bodies.has_audio(member)):
-        legs.append(fresh())
-    taken = [replace(leg, conversation_id=member.conversation_id, member_id=member.id, knocking_id=None) for leg in legs]
-    for leg in taken:
-        member = replace(member, channel=with_leg(member.channel, leg.id))
-    return member, taken

@@ -19,9 +19,19 @@ from tests.world import APP, OTHER, keys, make_kit, open_world
 
 pytestmark = pytest.mark.anyio
 
+PUBLIC = """
+ADMIN Access AccessRequest Acting Authenticator Changes Command ConfigurationError Conflict Context Conversation
+ConversationCreated ConversationDeleted ConversationKit ConversationKitError ConversationUpdated CreateConversation CreateEvent
+CreateUser DeleteConversation DeleteEvent DeleteLeg DeleteUser Event EventCreated EventDeleted EventPage EventRange Forbidden
+HookFailed HostAuthenticator HostUser InvalidInput InviteMember JWTAuthenticator JoinMember Leg LegStarted LegStatus LegTerminated
+LegUpdated Member MemberInvited MemberJoined MemberLeft MemberState MemoryStorage Needs NotFound Page Principal Receipt
+ReceiptKind Rejected RemoveMember RequestError Scene Signal Slice StartLeg Storage StorageUnavailable UNCHANGED Unauthenticated
+UpdateConversation UpdateLeg UpdateUser User UserCreated UserDeleted UserUpdated
+"""
+
 
 def test_the_public_names_are_these() -> None:
-    assert sorted(conversation_kit.__all__) == conversation_kit.__all__
+    assert sorted(conversation_kit.__all__) == PUBLIC.split()
     for name in conversation_kit.__all__:
         assert getattr(conversation_kit, name) is not None
 
@@ -35,7 +45,7 @@ def test_a_kit_needs_a_way_to_know_who_calls() -> None:
 
 @pytest.mark.parametrize("storage", ["mongodb://x", "chat.db", "", object()])
 def test_a_storage_that_is_none_is_refused_with_a_hint(storage: object) -> None:
-    with pytest.raises(ConfigurationError, match="memory://|URL"):
+    with pytest.raises(ConfigurationError, match=r"memory://|URL"):
         make_kit(storage)  # type: ignore[arg-type]
 
 
