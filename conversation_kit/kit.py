@@ -7,9 +7,6 @@ from contextlib import asynccontextmanager
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
-import anyio
-from anyio.lowlevel import RunVar
-
 from conversation_kit.domain.commands import Command
 from conversation_kit.domain.errors import ConfigurationError
 from conversation_kit.domain.principals import Principal
@@ -28,6 +25,7 @@ from conversation_kit.services.core import Authorize, Core
 from conversation_kit.services.events import Events
 from conversation_kit.services.legs import Legs
 from conversation_kit.services.members import Members
+from conversation_kit.services.opening import Opening
 from conversation_kit.services.users import Users
 
 H = TypeVar("H", bound=Hook)
@@ -64,11 +62,8 @@ class ConversationKit:
             raise ConfigurationError(f"storage= takes a URL or a storage; {self.storage!r} lacks {', '.join(missing)}.")
         self._auth = auth
         self._application_id = application_id
-        self._core = Core(self.storage, authorize=authorize, event_types=frozenset(event_types), max_members=max_members)
-        self._door = Door(self._core, auth, self._ready, public_url=public_url, pages=Pages(OPERATIONS) if docs else None)
-        self._starts = 0
-        self._opened = False
-        self._opening: RunVar[anyio.Lock] = RunVar("conversation_kit_opening")
+        self._core = Core(Opening(self.storage), authorize=authorize, event_types=frozenset(event_types), max_members=max_members)
+        self._door = Door(self._core, auth, public_url=public_url, pages=Pages(OPERATIONS) if docs else None)
 
     def before(self, command: type[Command], *, timeout: float = 5.0, on_failure: OnFailure = "reject") -> Callable[[H], H]:
         """Register a hook that sees every such command before it is carried out, in the order of registration.
@@ -154,22 +149,12 @@ class ConversationKit:
         return Middleware(app, prefix, self)
 
     async def start(self) -> None:
-        """Open the storage. Counted: every ``start`` is undone by one ``stop``."""
-        self._starts += 1
-        try:
-            await self._ready()
-        except BaseException:
-            self._starts -= 1
-            raise
+        """Open the storage now rather than at first use. Counted: every ``start`` is undone by one ``stop``."""
+        await self._core.opening.start()
 
     async def stop(self) -> None:
         """Close the storage when nobody else has it started; the next use opens it again."""
-        self._starts -= 1
-        if self._starts <= 0 and self._opened:
-            self._starts = 0
-            self._opened = False
-            with anyio.CancelScope(shield=True):
-                await self.storage.close()
+        await self._core.opening.stop()
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
@@ -179,19 +164,6 @@ class ConversationKit:
             yield
         finally:
             await self.stop()
-
-    async def _ready(self) -> None:
-        """Open the storage at first use, for hosts that run no lifespan."""
-        if self._opened:
-            return
-        lock = self._opening.get(None)
-        if lock is None:
-            lock = anyio.Lock()
-            self._opening.set(lock)
-        async with lock:
-            if not self._opened:
-                await self.storage.open()
-                self._opened = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""

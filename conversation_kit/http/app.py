@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from conversation_kit.domain.errors import Forbidden, Unauthenticated
 from conversation_kit.domain.principals import Principal
 from conversation_kit.http import conversations, events, legs, members, users
@@ -30,20 +28,18 @@ VERSION_ALIASES = ("beta", "v1", "v0.1")
 
 
 class Door:
-    """Serves the API over ASGI. ``ready`` is awaited before the first storage access of each request."""
+    """Serves the API over ASGI."""
 
     def __init__(
         self,
         core: Core,
         auth: Authenticator,
-        ready: Callable[[], Awaitable[None]],
         *,
         public_url: str | None = None,
         pages: Pages | None = None,
     ) -> None:
         self._core = core
         self._auth = auth
-        self._ready = ready
         self._public = Links(public_url.rstrip("/")) if public_url else None
         self._pages = pages
         self._routes = Routes(OPERATIONS)
@@ -72,7 +68,6 @@ class Door:
         call = Call(scope, receive, path, params, links)
         if principal.acl is not None:
             await self._check_acl(principal, method, call)
-        await self._ready()
         call.acting = Acting(self._core, principal)
         if not principal.create:
             return await operation.endpoint(call)

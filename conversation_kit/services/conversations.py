@@ -66,11 +66,11 @@ class Conversations(Service):
             await self.sweep()
         with anyio.CancelScope(shield=True):
             try:
-                await self.core.storage.create_conversation(conversation)
+                await (await self.core.storage()).create_conversation(conversation)
             except Conflict:
                 if not await self.sweep():
                     raise
-                await self.core.storage.create_conversation(conversation)
+                await (await self.core.storage()).create_conversation(conversation)
             await self.core.hub.publish([ConversationCreated(self.application_id, conversation)])
         return conversation
 
@@ -78,24 +78,24 @@ class Conversations(Service):
         if self.principal.user_name is None:
             return None
         try:
-            return (await self.core.storage.get_user(self.application_id, name=self.principal.user_name)).id
+            return (await (await self.core.storage()).get_user(self.application_id, name=self.principal.user_name)).id
         except NotFound as error:
             raise unknown_caller(self.principal.user_name) from error
 
     async def list(self, page: Page = Page()) -> Slice[Conversation]:
         """The application's conversations by creation. For admins."""
         await self.core.admins_only(self.principal, "listConversations")
-        return await self.core.storage.list_conversations(self.application_id, page, self.core.clock())
+        return await (await self.core.storage()).list_conversations(self.application_id, page, self.core.clock())
 
     async def get(self, conversation_id: str) -> Conversation:
         """One conversation, for its members and its creator. Raises ``conversation_not_found``."""
         access = await self.core.access(self.principal, "retrieveConversation", conversation_id=conversation_id)
-        return (await self.core.storage.get_conversation(access, conversation_id, 0))[0]
+        return (await (await self.core.storage()).get_conversation(access, conversation_id, 0))[0]
 
     async def retrieve(self, conversation_id: str, *, members: int = 1000) -> tuple[Conversation, Sequence[Member]]:
         """One conversation with at most ``members`` members: invited and joined ones first, then those that left."""
         access = await self.core.access(self.principal, "retrieveConversation", conversation_id=conversation_id)
-        return await self.core.storage.get_conversation(access, conversation_id, members)
+        return await (await self.core.storage()).get_conversation(access, conversation_id, members)
 
     async def update(
         self,
@@ -161,7 +161,7 @@ class Conversations(Service):
         Nobody sees them any more anyway. ``create`` calls this once a minute; a quiet application may call it itself.
         """
         swept = 0
-        for conversation_id in await self.core.storage.expired_conversations(self.application_id, self.core.clock(), limit):
+        for conversation_id in await (await self.core.storage()).expired_conversations(self.application_id, self.core.clock(), limit):
 
             def decide(scene: Scene) -> Changes[bool]:
                 conversation = scene.conversation

@@ -21,6 +21,7 @@ from conversation_kit.domain.scene import Decide, Needs
 from conversation_kit.hooks import Hooks, call
 from conversation_kit.hub import Hub
 from conversation_kit.ports import Storage
+from conversation_kit.services.opening import Opening
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Command)
@@ -53,7 +54,7 @@ Authorize: TypeAlias = Callable[[AccessRequest], bool | Awaitable[bool | None] |
 class Core:
     """One kit's working parts. ``max_members`` caps the invited and joined members of one conversation."""
 
-    storage: Storage
+    opening: Opening
     hooks: Hooks = field(default_factory=Hooks)
     hub: Hub = field(default_factory=Hub)
     authorize: Authorize | None = None
@@ -63,6 +64,10 @@ class Core:
     new_id: Callable[[str], str] = new_id
     _swept: dict[str, float] = field(default_factory=dict)
     _seen: set[tuple[str, str]] = field(default_factory=set)
+
+    async def storage(self) -> Storage:
+        """The storage, opened at first use."""
+        return await self.opening.storage()
 
     async def unrestricted(
         self,
@@ -112,7 +117,8 @@ class Core:
     async def change(self, application_id: str, conversation_id: str | None, needs: Needs, decide: Decide[T]) -> T:
         """Commit one decision and announce what it did; a caller that goes away stops neither."""
         with anyio.CancelScope(shield=True):
-            changes = await self.storage.change(application_id, conversation_id, needs, decide)
+            storage = await self.storage()
+            changes = await storage.change(application_id, conversation_id, needs, decide)
             await self.hub.publish(changes.signals)
         return changes.result
 

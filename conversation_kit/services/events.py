@@ -99,7 +99,7 @@ class Events(Service):
     async def page(self, conversation_id: str, wanted: EventRange = EventRange()) -> EventPage:
         """Events as stored, for who is joined. Raises ``conversation_not_found`` or ``Forbidden``."""
         access = await self.core.access(self.principal, "getEvents", conversation_id=conversation_id, states=JOINED, creator=False)
-        return await self.core.storage.list_events(access, conversation_id, wanted)
+        return await (await self.core.storage()).list_events(access, conversation_id, wanted)
 
     async def list(self, conversation_id: str, wanted: EventRange = EventRange()) -> list[Event]:
         """Events by id. Raises ``conversation_not_found`` or ``Forbidden``."""
@@ -110,7 +110,7 @@ class Events(Service):
         access = await self.core.access(
             self.principal, "getEvent", conversation_id=conversation_id, event_id=event_id, states=JOINED, creator=False
         )
-        return await self.core.storage.get_event(access, conversation_id, event_id)
+        return await (await self.core.storage()).get_event(access, conversation_id, event_id)
 
     async def delete(self, conversation_id: str, event_id: int, *, sender: str | None = None) -> Event:
         """Empty an event and append ``event:delete``; a second time does nothing more. Returns the tombstone.

@@ -27,12 +27,12 @@ class Legs(Service):
     async def list(self, page: Page = Page()) -> Slice[Leg]:
         """Live and ended legs by creation."""
         await self.core.admins_only(self.principal, "listLegs")
-        return await self.core.storage.list_legs(self.application_id, page)
+        return await (await self.core.storage()).list_legs(self.application_id, page)
 
     async def get(self, leg_id: str) -> Leg:
         """One leg. Raises ``leg_not_found``."""
         await self.core.admins_only(self.principal, "listLegs", leg_id=leg_id)
-        return await self.core.storage.get_leg(self.application_id, leg_id)
+        return await (await self.core.storage()).get_leg(self.application_id, leg_id)
 
     async def start(
         self,
@@ -137,7 +137,7 @@ class Legs(Service):
     async def _change(self, leg_id: str, step: Callable[[Leg, datetime], Leg | None]) -> Leg:
         """Replace a leg by ``step`` of it, or remove it when that is ``None``, in the conversation in which it is."""
         while True:
-            conversation_id = (await self.core.storage.get_leg(self.application_id, leg_id)).conversation_id
+            conversation_id = (await (await self.core.storage()).get_leg(self.application_id, leg_id)).conversation_id
 
             def decide(scene: Scene, conversation_id: str | None = conversation_id) -> Changes[Leg | None]:
                 leg = scene.leg(leg_id)

@@ -43,12 +43,12 @@ class Members(Service):
     async def list(self, conversation_id: str, page: Page = Page()) -> Slice[Member]:
         """All of them, those that left too, oldest first. Raises ``conversation_not_found``."""
         access = await self.core.access(self.principal, "getMembers", conversation_id=conversation_id)
-        return await self.core.storage.list_members(access, conversation_id, page)
+        return await (await self.core.storage()).list_members(access, conversation_id, page)
 
     async def get(self, conversation_id: str, member_id: str) -> Member:
         """One of them. Raises ``conversation_not_found`` or ``member_not_found``."""
         access = await self.core.access(self.principal, "getMember", conversation_id=conversation_id, member_id=member_id)
-        return await self.core.storage.get_member(access, conversation_id, member_id)
+        return await (await self.core.storage()).get_member(access, conversation_id, member_id)
 
     async def invite(
         self,
@@ -275,7 +275,7 @@ class Members(Service):
         """Let a user leave every conversation. For admins."""
         await self.core.admins_only(self.principal, "deleteMember", user_id=user_id)
         while True:
-            memberships = await self.core.storage.list_memberships(self.application_id, user_id, Page(), self.core.clock())
+            memberships = await (await self.core.storage()).list_memberships(self.application_id, user_id, Page(), self.core.clock())
             if not memberships.items:
                 return
             for conversation, member in memberships.items:

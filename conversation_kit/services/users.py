@@ -44,7 +44,7 @@ class Users(Service):
             command.channels,
         )
         with anyio.CancelScope(shield=True):
-            await self.core.storage.create_user(user)
+            await (await self.core.storage()).create_user(user)
             await self.core.hub.publish([UserCreated(self.application_id, user)])
         return user
 
@@ -52,7 +52,7 @@ class Users(Service):
         """Create the user that ``principal`` names unless there is one: a host's own user on first sight."""
         assert principal.user_name is not None
         try:
-            await self.core.storage.get_user(self.application_id, name=principal.user_name)
+            await (await self.core.storage()).get_user(self.application_id, name=principal.user_name)
         except NotFound:
             try:
                 await self.create(principal.user_name, display_name=principal.display_name, image_url=principal.image_url)
@@ -63,19 +63,19 @@ class Users(Service):
     async def get(self, user_id: str) -> User:
         """The user with this id; users see themselves only. Raises ``user_not_found`` or ``Forbidden``."""
         await self._self_or_admin("getUser", user_id)
-        return await self.core.storage.get_user(self.application_id, id=user_id)
+        return await (await self.core.storage()).get_user(self.application_id, id=user_id)
 
     async def named(self, name: str) -> User:
         """The user with this name; users see themselves only. Raises ``user_not_found`` or ``Forbidden``."""
         free = await self.core.unrestricted(self.principal, "getUser")
         if not free and name != self.principal.user_name:
             raise Forbidden("Users see only themselves.")
-        return await self.core.storage.get_user(self.application_id, name=name)
+        return await (await self.core.storage()).get_user(self.application_id, name=name)
 
     async def list(self, page: Page = Page()) -> Slice[User]:
         """The application's users by creation. For admins."""
         await self.core.admins_only(self.principal, "getUsers")
-        return await self.core.storage.list_users(self.application_id, page)
+        return await (await self.core.storage()).list_users(self.application_id, page)
 
     async def update(
         self,
@@ -97,7 +97,7 @@ class Users(Service):
             raise Forbidden("Only an admin changes a user's name: it is what tokens carry.")
         values = _attributes(command)
         with anyio.CancelScope(shield=True):
-            user = await self.core.storage.update_user(
+            user = await (await self.core.storage()).update_user(
                 self.application_id, command.user_id, lambda old: replace(old, **values, updated=self.core.clock())
             )
             await self.core.hub.publish([UserUpdated(self.application_id, user)])
@@ -107,14 +107,14 @@ class Users(Service):
         """Remove a user, who leaves every conversation first. For admins. Raises ``user_not_found``."""
         await self.core.admins_only(self.principal, "deleteUser", user_id=user_id)
         command = await self.before(DeleteUser(user_id))
-        user = await self.core.storage.get_user(self.application_id, id=command.user_id)
+        user = await (await self.core.storage()).get_user(self.application_id, id=command.user_id)
         host = replace(self.principal, user_name=None, trusted=True)
         gone = False
         while not gone:
             await Conversations(self.core, host).sweep()
             await Members(self.core, host).leave_everywhere(user.id)
             with anyio.CancelScope(shield=True):
-                gone = await self.core.storage.delete_user(self.application_id, user.id)
+                gone = await (await self.core.storage()).delete_user(self.application_id, user.id)
                 if gone:
                     await self.core.hub.publish([UserDeleted(self.application_id, user)])
 
@@ -124,15 +124,15 @@ class Users(Service):
         Raises ``user_not_found`` or ``Forbidden``.
         """
         await self._self_or_admin("getuserConversations", user_id)
-        await self.core.storage.get_user(self.application_id, id=user_id)
-        return await self.core.storage.list_memberships(self.application_id, user_id, page, self.core.clock())
+        await (await self.core.storage()).get_user(self.application_id, id=user_id)
+        return await (await self.core.storage()).list_memberships(self.application_id, user_id, page, self.core.clock())
 
     async def _self_or_admin(self, operation: str, user_id: str) -> bool:
         if await self.core.unrestricted(self.principal, operation, user_id=user_id):
             return True
         assert self.principal.user_name is not None
         try:
-            caller = await self.core.storage.get_user(self.application_id, name=self.principal.user_name)
+            caller = await (await self.core.storage()).get_user(self.application_id, name=self.principal.user_name)
         except NotFound as error:
             raise unknown_caller(self.principal.user_name) from error
         if caller.id != user_id:

@@ -1,6 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+
+import httpx2
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 import conversation_kit
 from conversation_kit import (
@@ -13,9 +20,10 @@ from conversation_kit import (
     JWTAuthenticator,
     MemoryStorage,
     NotFound,
+    StorageUnavailable,
     Unauthenticated,
 )
-from tests.world import APP, OTHER, keys, make_kit, open_world
+from tests.world import APP, OTHER, World, keys, make_kit, open_world
 
 pytestmark = pytest.mark.anyio
 
@@ -126,3 +134,39 @@ async def test_deleting_a_user_takes_it_out_of_more_conversations_than_a_page_ho
             await kit.members.join(room.id, user_id=user.id)
         await kit.users.delete(user.id)
         assert (await kit.conversations.get(rooms[-1].id)).joined_members == 0
+
+
+@pytest.mark.parametrize("wired", [False, True])
+async def test_the_host_acts_before_any_request_with_or_without_a_lifespan(wired: bool, tmp_path: Path) -> None:
+    kit = make_kit(f"sqlite:///{tmp_path}/chat.db")
+    async with kit.lifespan() if wired else nullcontext():
+        async with kit.lifespan():
+            user = await kit.users.create("ana")
+        assert await kit.users.get(user.id) == user
+    assert await kit.users.get(user.id) == user
+    await kit.start()
+    await kit.stop()
+
+
+async def test_a_storage_that_does_not_open_is_tried_again_at_the_next_use() -> None:
+    class Reluctant(MemoryStorage):
+        tries = 0
+
+        async def open(self) -> None:
+            self.tries += 1
+            if self.tries == 1:
+                raise StorageUnavailable("not yet")
+
+    storage = Reluctant()
+    async with open_world_without_lifespan(make_kit(storage)) as world:
+        answer = await world.json("GET", "/users", status=503)
+        assert answer["code"] == "system:error:unavailable"
+        assert await world.json("GET", "/users") == []
+        assert storage.tries == 2
+
+
+@asynccontextmanager
+async def open_world_without_lifespan(kit: ConversationKit) -> AsyncIterator[World]:
+    app = Starlette(routes=[Mount("/beta", app=kit)])
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://host.test") as client:
+        yield World(kit, client)

@@ -1,0 +1,49 @@
+"""A storage that is opened when it is first needed, and closed when nobody has it started any more."""
+
+from __future__ import annotations
+
+import anyio
+from anyio.lowlevel import RunVar
+
+from conversation_kit.ports import Storage
+
+
+class Opening:
+    """Hands out one storage, open. Starts are counted, so that several lifespans may hold it."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._starts = 0
+        self._is_open = False
+        # A lock belongs to its event loop, and a host may run several.
+        self._lock: RunVar[anyio.Lock] = RunVar("conversation_kit_opening")
+
+    async def storage(self) -> Storage:
+        """The storage; the first one to ask opens it."""
+        if not self._is_open:
+            lock = self._lock.get(None)
+            if lock is None:
+                lock = anyio.Lock()
+                self._lock.set(lock)
+            async with lock:
+                if not self._is_open:
+                    await self._storage.open()
+                    self._is_open = True
+        return self._storage
+
+    async def start(self) -> None:
+        """Open it, and keep it open until ``stop``."""
+        self._starts += 1
+        try:
+            await self.storage()
+        except BaseException:
+            self._starts -= 1
+            raise
+
+    async def stop(self) -> None:
+        """Undo one ``start``; the last one closes the storage. The next use opens it again."""
+        self._starts = max(self._starts - 1, 0)
+        if not self._starts and self._is_open:
+            self._is_open = False
+            with anyio.CancelScope(shield=True):
+                await self._storage.close()
