@@ -1,0 +1,74 @@
+"""What is installed is all that is needed, and the core needs none of the extras."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+WITHOUT_EXTRAS = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"sqlalchemy", "sqlmodel", "uvicorn", "trio", "fastapi", "quart", "pytest", "httpx2"}:
+            raise ModuleNotFoundError(f"{name} is an extra", name=name)
+
+sys.meta_path.insert(0, Refuse())
+
+import anyio
+import conversation_kit
+from conversation_kit import ConfigurationError, ConversationKit, HostAuthenticator
+from conversation_kit.http.pages import _read
+
+assert conversation_kit.__file__.startswith(sys.argv[1]), conversation_kit.__file__
+kit = ConversationKit(storage="memory://", auth=HostAuthenticator(lambda scope: "ana"))
+
+async def main():
+    room = await kit.conversations.create()
+    assert (await kit.conversations.get(room.id)) == room
+
+anyio.run(main)
+assert len(_read("swagger-ui-bundle.js")) > 100_000
+assert len(kit.openapi()["paths"]) == 11
+try:
+    ConversationKit(storage="sqlite:///x.db", auth=HostAuthenticator(lambda scope: "ana"))
+except ConfigurationError as error:
+    print(error)
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    (file,) = folder.glob("*.whl")
+    return file
+
+
+def test_the_wheel_holds_both_packages_their_types_and_the_page(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for name in (
+        "conversation_kit/py.typed",
+        "conversation_kit_sql/py.typed",
+        "conversation_kit_sql/storage.py",
+        "conversation_kit/testing/__init__.py",
+        "conversation_kit/http/swagger_ui/swagger-ui-bundle.js",
+        "conversation_kit/http/swagger_ui/LICENSE",
+    ):
+        assert name in names
+    assert not [name for name in names if name.startswith(("tests/", "examples/", "benchmarks/"))]
+
+
+def test_the_core_works_without_the_extras_and_says_what_to_install(wheel: Path, tmp_path: Path) -> None:
+    zipfile.ZipFile(wheel).extractall(tmp_path)
+    command = [sys.executable, "-W", "error", "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{WITHOUT_EXTRAS}", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "pip install 'conversation-kit[sql]'" in done.stdout
