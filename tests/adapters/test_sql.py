@@ -1,0 +1,262 @@
+"""What is SQLStorage's own, beside the contract that every storage keeps."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.pool import NullPool
+
+from conversation_kit import ConfigurationError, Conflict, StorageUnavailable
+from conversation_kit.domain.ids import new_id
+from conversation_kit.domain.models import Conversation
+from conversation_kit.domain.reading import Access, EventRange, Page
+from conversation_kit.domain.scene import Changes, Draft, Needs, Scene
+from conversation_kit.domain.times import now
+from conversation_kit_sql import SCHEMA_VERSION, SQLStorage
+
+pytestmark = pytest.mark.anyio
+APP = "app"
+
+
+@asynccontextmanager
+async def opened(storage: SQLStorage) -> AsyncIterator[SQLStorage]:
+    await storage.open()
+    try:
+        yield storage
+    finally:
+        await storage.close()
+
+
+async def make_room(storage: SQLStorage, name: str = "room") -> str:
+    room = Conversation(APP, new_id("CON"), name, now())
+    await storage.create_conversation(room)
+    return room.id
+
+
+def appending(body: str = "x") -> Any:
+    def decide(scene: Scene) -> Changes[int]:
+        draft = Draft(scene, now())
+        event = draft.append("custom:x", {"text": body})
+        return draft.done(event.id or 0)
+
+    return decide
+
+
+async def ids(storage: SQLStorage, room: str) -> list[int]:
+    page = await storage.list_events(Access(APP, now()), room, EventRange(1000))
+    return [id for id, _ in page.rows]
+
+
+def count_commits(storage: SQLStorage) -> list[int]:
+    commits: list[int] = []
+    assert storage._engine is not None
+    event.listen(storage._engine, "commit", lambda connection: commits.append(1))
+    return commits
+
+
+async def at_once(*calls: Any) -> list[Any]:
+    """The results of calls that begin side by side; what one raises is its result."""
+    results: list[Any] = [None] * len(calls)
+
+    async def run(number: int, call: Any) -> None:
+        try:
+            results[number] = await call
+        except Exception as error:
+            results[number] = error
+
+    async with anyio.create_task_group() as group:
+        for number, call in enumerate(calls):
+            group.start_soon(run, number, call)
+    return results
+
+
+async def test_what_waits_is_committed_together(tmp_path: Path) -> None:
+    async with opened(SQLStorage(f"sqlite:///{tmp_path}/chat.db")) as storage:
+        room = await make_room(storage)
+        commits = count_commits(storage)
+        results = await at_once(*(storage.change(APP, room, Needs(), appending()) for _ in range(50)))
+        assert sorted(changes.result for changes in results) == list(range(1, 51))
+        assert await ids(storage, room) == list(range(1, 51))
+        writes = len(commits) - 1  # one is the read's
+        assert writes <= 3
+
+
+async def test_a_change_sees_what_its_neighbour_in_the_batch_changed(tmp_path: Path) -> None:
+    async with opened(SQLStorage(f"sqlite:///{tmp_path}/chat.db")) as storage:
+        room = await make_room(storage)
+
+        def only_once(scene: Scene) -> Changes[str]:
+            draft = Draft(scene, now())
+            if draft.conversation.display_name:
+                raise Conflict("somebody else was first")
+            draft.update(display_name="mine")
+            return draft.done("won")
+
+        results = await at_once(*(storage.change(APP, room, Needs(), only_once) for _ in range(20)))
+        assert len([one for one in results if isinstance(one, Changes)]) == 1
+        assert len([one for one in results if isinstance(one, Conflict)]) == 19
+
+
+async def test_one_that_fails_does_not_fail_its_neighbours(tmp_path: Path) -> None:
+    async with opened(SQLStorage(f"sqlite:///{tmp_path}/chat.db")) as storage:
+        room, other = await make_room(storage), await make_room(storage, "other")
+
+        def crash(scene: Scene) -> Changes[None]:
+            raise ZeroDivisionError
+
+        def refuse(scene: Scene) -> Changes[None]:
+            raise Conflict("no")
+
+        def rename(scene: Scene) -> Changes[None]:
+            draft = Draft(scene, now())
+            draft.update(name="room")
+            draft.append("conversation:updated", {})
+            return draft.done(None)
+
+        calls = [storage.change(APP, room, Needs(), appending()) for _ in range(10)]
+        bad = [storage.change(APP, other, Needs(), decide) for decide in (crash, refuse, rename)]
+        results = await at_once(*calls[:5], *bad, *calls[5:])
+        assert [type(one) for one in results[5:8]] == [ZeroDivisionError, Conflict, Conflict]
+        assert results[7].code == "conversation:error:duplicate-name"
+        assert sorted(changes.result for changes in [*results[:5], *results[8:]]) == list(range(1, 11))
+        assert await ids(storage, room) == list(range(1, 11))
+        assert await ids(storage, other) == []
+
+
+async def test_a_caller_that_gives_up_leaves_nobody_waiting(tmp_path: Path) -> None:
+    async with opened(SQLStorage(f"sqlite:///{tmp_path}/chat.db")) as storage:
+        room = await make_room(storage)
+        done: list[int] = []
+
+        async def write(scope: anyio.CancelScope | None) -> None:
+            with scope or anyio.CancelScope():
+                done.append((await storage.change(APP, room, Needs(), appending())).result)
+
+        scopes = [anyio.CancelScope() if number % 3 else None for number in range(30)]
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                for scope in scopes:
+                    group.start_soon(write, scope)
+                await anyio.lowlevel.checkpoint()
+                for scope in scopes:
+                    if scope is not None:
+                        scope.cancel()
+        stored = await ids(storage, room)
+        assert stored == list(range(1, len(stored) + 1))
+        assert set(done) <= set(stored)
+        assert len(done) >= scopes.count(None)
+        await storage.change(APP, room, Needs(), appending())
+
+
+async def test_a_hosts_engine_is_used_and_left_as_it_is(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/host.db")
+    try:
+        with engine.begin() as connection:
+            connection.execute(text('CREATE TABLE "user" (id INTEGER)'))
+        async with opened(SQLStorage(engine)) as storage:
+            await storage.change(APP, await make_room(storage), Needs(), appending())
+        with engine.begin() as connection:
+            connection.execute(text('INSERT INTO "user" VALUES (1)'))
+            assert connection.execute(text("SELECT count(*) FROM conversation_kit_event")).scalar() == 1
+        async with opened(SQLStorage(lambda: engine)) as storage:
+            assert (await storage.list_conversations(APP, Page(), now())).total == 1
+    finally:
+        engine.dispose()
+
+
+async def test_two_prefixes_share_a_database_and_nothing_else(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/chat.db"
+    async with opened(SQLStorage(url, prefix="one_")) as one, opened(SQLStorage(url, prefix="two_")) as two:
+        await make_room(one)
+        await make_room(two)
+        assert (await one.list_conversations(APP, Page(), now())).total == 1
+
+
+async def test_memory_of_sqlite_is_shared_by_all_threads() -> None:
+    async with opened(SQLStorage("sqlite://")) as storage:
+        room = await make_room(storage)
+        writes = [storage.change(APP, room, Needs(), appending()) for _ in range(20)]
+        reads = [storage.list_events(Access(APP, now()), room, EventRange()) for _ in range(20)]
+        results = await at_once(*(call for pair in zip(writes, reads, strict=True) for call in pair))
+        assert not [one for one in results if isinstance(one, Exception)]
+        assert await ids(storage, room) == list(range(1, 21))
+
+
+@pytest.mark.parametrize("url", ["nonsense", "oracle+nothing://x", "sqlite+nothing:///x"])
+async def test_a_url_that_is_none_is_refused(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((ConfigurationError, StorageUnavailable)):
+        async with opened(SQLStorage(url)):
+            pass
+
+
+async def test_missing_tables_are_named_when_they_shall_not_be_created(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/chat.db"
+    with pytest.raises(ConfigurationError, match="create_schema=True"):
+        await SQLStorage(url, create_schema=False).open()
+    async with opened(SQLStorage(url)):
+        pass
+    async with opened(SQLStorage(url, create_schema=False)) as storage:
+        await make_room(storage)
+
+
+async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/chat.db"
+    async with opened(SQLStorage(url)):
+        pass
+    with closing(sqlite3.connect(tmp_path / "chat.db")) as connection:
+        connection.execute("UPDATE conversation_kit_schema_version SET version = ?", (SCHEMA_VERSION + 1,))
+        connection.commit()
+    with pytest.raises(ConfigurationError, match="upgrade"):
+        await SQLStorage(url).open()
+
+
+async def test_a_locked_database_is_unavailable_and_works_again_once_it_is_free(tmp_path: Path) -> None:
+    async with opened(SQLStorage(f"sqlite:///{tmp_path}/chat.db", busy_seconds=0.05)) as storage:
+        room = await make_room(storage)
+        with closing(sqlite3.connect(tmp_path / "chat.db", isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            results = await at_once(*(storage.change(APP, room, Needs(), appending()) for _ in range(3)))
+            assert [type(one) for one in results] == [StorageUnavailable] * 3
+            assert await ids(storage, room) == []
+            holder.execute("ROLLBACK")
+        assert (await storage.change(APP, room, Needs(), appending())).result == 1
+
+
+async def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(StorageUnavailable, match="unable to open"):
+        await SQLStorage(f"sqlite:///{tmp_path}/nowhere/chat.db").open()
+
+
+async def test_use_before_opening_is_told_so() -> None:
+    with pytest.raises(ConfigurationError, match="open"):
+        await SQLStorage("sqlite://").get_leg(APP, "x")
+
+
+async def test_commits_are_full_and_the_log_is_written_ahead(tmp_path: Path) -> None:
+    async with opened(SQLStorage(f"sqlite:///{tmp_path}/chat.db")) as storage:
+        assert storage._engine is not None
+
+        def look(pragma: str) -> Sequence[Any]:
+            assert storage._engine is not None
+            with storage._engine.connect() as connection:
+                return tuple(connection.exec_driver_sql(f"PRAGMA {pragma}").one())
+
+        assert look("journal_mode") == ("wal",)
+        assert look("synchronous") == (2,)
+
+
+async def test_an_engine_without_a_pool_works_too(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/chat.db", poolclass=NullPool)
+    async with opened(SQLStorage(engine)) as storage:
+        room = await make_room(storage)
+        await at_once(*(storage.change(APP, room, Needs(), appending()) for _ in range(10)))
+        assert await ids(storage, room) == list(range(1, 11))
