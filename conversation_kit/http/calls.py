@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 from pydantic_core import from_json
-from starlette.datastructures import QueryParams
 
 from conversation_kit.domain.errors import InvalidInput, event_not_found
 from conversation_kit.domain.reading import EventRange, Page
@@ -104,17 +104,23 @@ class Call:
         return _parse(shape, b"{}" if raw.strip() in (b"", b"null") else raw)
 
     async def fields(self) -> dict[str, Any]:
-        """Query parameters and top-level body fields, for access lists with filters; a body that is no object has none."""
+        """Query parameters and top-level body fields, for access lists with filters; a body that is no object has none.
+
+        One that is given more than once with different values is ``None``, so that no filter holds for it, whichever of them counts.
+        """
         try:
             body = from_json(await self.raw() or b"{}")
         except ValueError:
             body = {}
-        return {**(body if isinstance(body, dict) else {}), **self.query}
+        fields: dict[str, Any] = body if isinstance(body, dict) else {}
+        for name, value in self.query.multi_items():
+            fields[name] = value if fields.get(name, value) == value else None
+        return fields
 
     @cached_property
-    def query(self) -> QueryParams:
-        """The query parameters."""
-        return QueryParams(self.scope.get("query_string", b""))
+    def query(self) -> dict[str, str]:
+        """The query parameters; of one that is given twice the last."""
+        return dict(parse_qsl(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True))
 
     def integer(self, name: str, default: int, *, least: int, most: int) -> int:
         """A query parameter that is a whole number from ``least`` to ``most``."""

@@ -8,7 +8,6 @@ from pydantic_core import to_json
 
 from conversation_kit.domain.events import receipts_state
 from conversation_kit.domain.models import Receipt
-from conversation_kit.domain.times import to_text
 from conversation_kit.http import answers
 from conversation_kit.http.calls import Call
 from conversation_kit.http.lists import next_link
@@ -21,7 +20,7 @@ async def create(call: Call) -> Answer:
     """Create an event."""
     body = await call.body(EventBody)
     event = await call.acting.events.create(call.params["conversation_id"], body.type, body.body, sender=body.sender, to=body.to)
-    answer: answers.CreatedEvent = {"timestamp": to_text(event.timestamp)}
+    answer: answers.CreatedEvent = {"timestamp": event.fields["timestamp"]}
     if event.id is not None:
         answer = {"id": str(event.id), **answer, "href": call.links.event(event.conversation_id, event.id)}
     return Answer.json(answer, 201)

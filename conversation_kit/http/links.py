@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -49,11 +50,23 @@ class Links:
 
 def base_url(scope: MutableMapping[str, Any]) -> str:
     """Scheme, host and mount of a request. A Host header that is none falls back to the server's own address."""
-    scheme = {"ws": "http", "wss": "https"}.get(scope.get("scheme", "http"), scope.get("scheme", "http"))
-    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+    header = b""
+    for key, value in scope["headers"]:
+        if key == b"host":
+            header = value
+            break
+    name, port = scope.get("server") or ("localhost", None)
+    return _base_url(scope.get("scheme", "http"), header, name, port, scope.get("root_path", ""))
+
+
+@lru_cache(maxsize=256)
+def _base_url(scheme: str, header: bytes, name: str, port: int | None, root: str) -> str:
+    # Remembered, because nearly all requests to a server have the same.
+    scheme = {"ws": "http", "wss": "https"}.get(scheme, scheme)
+    host = header.decode("latin-1")
     if not _HOST.fullmatch(host):
-        server = scope.get("server") or ("localhost", None)
-        host = str(server[0]) if server[1] is None else f"{server[0]}:{server[1]}"
+        name = f"[{name}]" if ":" in name else name
+        host = name if port is None else f"{name}:{port}"
         if not _HOST.fullmatch(host):
             host = "localhost"
-    return f"{scheme}://{host}{quote(scope.get('root_path', '').rstrip('/'), safe='/~')}"
+    return f"{scheme}://{host}{quote(root.rstrip('/'), safe='/~')}"

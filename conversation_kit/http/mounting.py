@@ -12,7 +12,8 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
-ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
+"""Any framework's application; each has types of its own for the same three arguments."""
 
 
 class Guest(Protocol):
@@ -58,7 +59,7 @@ class Middleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or the server's lifespan."""
         if scope["type"] == "lifespan":
-            await self._lifespan(scope, receive, send)
+            await self._lifespan(self._host, scope, receive, send)
             return
         path = inner_path(scope)
         if scope["type"] in ("http", "websocket") and (path == self._prefix or path.startswith(self._prefix + "/")):
@@ -67,16 +68,21 @@ class Middleware:
         else:
             await self._host(scope, receive, send)
 
-    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _lifespan(self, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the host see the server's lifespan, with the guest's start before and its stop after it."""
         asked = running = answered = False
+        failure: Exception | None = None
 
         async def host_receive() -> Message:
-            nonlocal asked, running
+            nonlocal asked, running, failure
             message = await receive()
             asked = True
             if message["type"] == "lifespan.startup":
-                await self._guest.start()
+                try:
+                    await self._guest.start()
+                except Exception as error:
+                    failure = error
+                    raise
                 running = True
             return message
 
@@ -85,35 +91,40 @@ class Middleware:
             answered = True
             if running and message["type"] != "lifespan.startup.complete":
                 running = False
-                await self._guest.stop()
+                message = await self._stop(message)
             await send(message)
 
         try:
-            await self._host(scope, host_receive, host_send)
+            await host(scope, host_receive, host_send)
         except Exception as error:
             if answered:
                 raise
             if asked:
                 logger.exception("the application could not start")
-                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                # Not the error that came through the host: some wrap it into a group.
+                await send({"type": "lifespan.startup.failed", "message": str(failure or error)})
                 return
             logger.debug("the host has no lifespan of its own: %r", error)
         finally:
             if running:
                 await self._guest.stop()
         if not answered and not asked:
-            await self._guest_alone(receive, send)
+            await self._lifespan(_agree, scope, receive, send)
 
-    async def _guest_alone(self, receive: Receive, send: Send) -> None:
-        """The lifespan of a host that has none."""
-        await receive()
+    async def _stop(self, message: Message) -> Message:
+        """Stop the guest, and return what to tell the server when the host has said ``message``."""
         try:
-            await self._guest.start()
+            await self._guest.stop()
         except Exception as error:
-            logger.exception("the kit could not start")
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            return
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self._guest.stop()
-        await send({"type": "lifespan.shutdown.complete"})
+            logger.exception("the kit could not stop")
+            if message["type"] == "lifespan.shutdown.complete":
+                return {"type": "lifespan.shutdown.failed", "message": str(error)}
+        return message
+
+
+async def _agree(scope: Scope, receive: Receive, send: Send) -> None:
+    """The lifespan of a host that has none."""
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})

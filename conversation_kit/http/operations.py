@@ -42,6 +42,14 @@ class Operation:
     description: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """The names of a path's ids, and its operations by method."""
+
+    names: tuple[str, ...]
+    methods: dict[str, Operation]
+
+
 class Routes:
     """Finds the operation of a path in one look-up, by the number of its segments and the literal ones among them.
 
@@ -49,33 +57,31 @@ class Routes:
     """
 
     def __init__(self, operations: Iterable[Operation]) -> None:
-        self._methods: dict[tuple[str, ...], dict[str, Operation]] = {}
-        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._paths: dict[tuple[str, ...], _Path] = {}
         for operation in operations:
             segments = operation.path[1:].split("/")
-            shape = _shape(segments)
-            self._methods.setdefault(shape, {})[operation.method] = operation
-            self._names[shape] = tuple(segment.strip("{}") for segment in segments[1::2])
+            names = tuple(segment.strip("{}") for segment in segments[1::2])
+            self._paths.setdefault(_shape(segments), _Path(names, {})).methods[operation.method] = operation
 
     def methods(self, path: str) -> Mapping[str, Operation]:
         """The operations of a path by method. Raises 404."""
-        return self._at(path[1:].split("/"))
+        return self._at(path[1:].split("/")).methods
 
     def find(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
         """The operation and its path parameters. Raises 404 or 405, the latter with ``Allow``."""
         segments = path[1:].split("/")
-        methods = self._at(segments)
-        operation = methods.get("GET" if method == "HEAD" else method)
+        found = self._at(segments)
+        operation = found.methods.get("GET" if method == "HEAD" else method)
         if operation is None:
-            allow = ", ".join(allowed(methods))
+            allow = ", ".join(allowed(found.methods))
             raise DoorError("http:error:method-not-allowed", f"This path takes {allow}.", {"Allow": allow})
-        return operation, dict(zip(self._names[_shape(segments)], segments[1::2], strict=True))
+        return operation, dict(zip(found.names, segments[1::2], strict=True))
 
-    def _at(self, segments: list[str]) -> Mapping[str, Operation]:
-        methods = self._methods.get(_shape(segments))
-        if methods is None or not all(_is_id(id) for id in segments[1::2]):
+    def _at(self, segments: list[str]) -> _Path:
+        found = self._paths.get(_shape(segments))
+        if found is None or not all(map(_is_id, segments[1::2])):
             raise DoorError("http:error:not-found", "There is no such path; openapi.json lists those that there are.")
-        return methods
+        return found
 
 
 def allowed(methods: Iterable[str]) -> list[str]:
