@@ -113,14 +113,17 @@ class Call:
         except ValueError:
             body = {}
         fields: dict[str, Any] = body if isinstance(body, dict) else {}
-        for name, value in self.query.multi_items():
+        for name, value in self._query_pairs():
             fields[name] = value if fields.get(name, value) == value else None
         return fields
 
     @cached_property
     def query(self) -> dict[str, str]:
         """The query parameters; of one that is given twice the last."""
-        return dict(parse_qsl(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True))
+        return dict(self._query_pairs())
+
+    def _query_pairs(self) -> list[tuple[str, str]]:
+        return parse_qsl(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
 
     def integer(self, name: str, default: int, *, least: int, most: int) -> int:
         """A query parameter that is a whole number from ``least`` to ``most``."""
