@@ -17,12 +17,12 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Conversation API</title>
-<link rel="stylesheet" href="{base}/docs/swagger-ui.css">
+<link rel="stylesheet" href="docs/swagger-ui.css">
 </head>
 <body>
-<main id="page" data-document="{base}/openapi.json"></main>
-<script src="{base}/docs/swagger-ui-bundle.js"></script>
-<script src="{base}/docs/start.js"></script>
+<main id="page" data-document="openapi.json"></main>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
 </body>
 </html>
 """
@@ -69,8 +69,9 @@ class Pages:
 
 
 def _docs(links: Links) -> Answer:
+    # Its addresses are relative: what a browser calls the server is the browser's own business.
     headers = {"Content-Security-Policy": _POLICY}
-    return Answer(_PAGE.format(base=links.base).encode(), headers=headers, content_type="text/html; charset=utf-8")
+    return Answer(_PAGE.encode(), headers=headers, content_type="text/html; charset=utf-8")
 
 
 def _file(path: str) -> Callable[[Links], Answer]:
