@@ -292,8 +292,10 @@ class HostAuthenticator:
         user = HostUser(identity) if isinstance(identity, str) else identity
         if user is None or (isinstance(user, HostUser) and user.name == ""):
             raise Unauthenticated("Log in first.")
-        if not isinstance(user, HostUser) or not isinstance(user.name, str):
+        if not isinstance(user, HostUser):
             raise ConfigurationError(f"identify must answer with a name, a HostUser, ADMIN or None, not with a {type(identity).__name__}.")
+        if not isinstance(user.name, str) or not all(isinstance(value, str | None) for value in (user.display_name, user.image_url)):
+            raise ConfigurationError("identify must answer with a HostUser whose name, display_name and image_url are strings.")
         return Principal(
             self._application_id,
             _checked_name(user.name),
