@@ -49,6 +49,9 @@ bench: $(STAMP)
 bench-smoke: $(STAMP)
 	$(BIN)/python -m benchmarks --smoke
 
+nexmo: $(STAMP)
+	$(BIN)/pytest tests/clients/test_nexmo.py
+
 wheel: $(STAMP)
 	$(BIN)/python -m build --quiet
 

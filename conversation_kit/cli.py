@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+import anyio
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from conversation_kit.auth import JWTAuthenticator
-from conversation_kit.domain.errors import ConfigurationError
+from conversation_kit.domain.errors import ConfigurationError, StorageUnavailable
 from conversation_kit.kit import ConversationKit
 from conversation_kit.tokens import make_key_pair, make_token
 
@@ -27,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except (ConfigurationError, OSError, ValueError) as error:
+    except (ConfigurationError, StorageUnavailable, OSError, ValueError) as error:
         _fail(str(error))
 
 
@@ -104,15 +107,18 @@ def write_key_pair(directory: Path) -> None:
 def _token(options: argparse.Namespace) -> None:
     if options.ttl <= 0:
         raise ConfigurationError("--ttl takes a number of seconds of more than 0.")
-    print(make_token(options.private_key.read_text(), options.application, sub=options.sub, ttl=options.ttl, acl=options.acl))
+    private_key = options.private_key.read_text(errors="replace")
+    print(make_token(private_key, options.application, sub=options.sub, ttl=options.ttl, acl=options.acl))
 
 
 def _serve(options: argparse.Namespace) -> None:
     uvicorn = _uvicorn()
     if options.workers < 1:
         raise ConfigurationError("--workers takes a number of at least 1.")
-    if options.workers > 1 and options.storage.startswith("memory:"):
-        raise ConfigurationError("memory:// is each worker's own: use a database, such as sqlite:///file.db, with more than one worker.")
+    if options.workers > 1 and _in_memory(options.storage):
+        raise ConfigurationError(
+            f"{options.storage} is each worker's own: use a database, such as sqlite:///file.db, with more than one worker."
+        )
     os.environ[ENVIRONMENT] = json.dumps(
         {
             "applications": options.application,
@@ -121,7 +127,7 @@ def _serve(options: argparse.Namespace) -> None:
             "public_url": options.public_url,
         }
     )
-    make_served_app()
+    anyio.run(_try_storage, _make_served_kit(json.loads(os.environ[ENVIRONMENT])))
     uvicorn.run(
         "conversation_kit.cli:make_served_app",
         factory=True,
@@ -133,18 +139,35 @@ def _serve(options: argparse.Namespace) -> None:
     )
 
 
+def _in_memory(storage: str) -> bool:
+    scheme, _, database = storage.partition("://")
+    return scheme == "memory" or (scheme.startswith("sqlite") and database.partition("?")[0].strip("/") in ("", ":memory:"))
+
+
+async def _try_storage(kit: ConversationKit) -> None:
+    """Open the storage and close it again, so that what is wrong with it is told before any worker starts."""
+    async with kit.lifespan():
+        pass
+
+
 def make_served_app() -> Starlette:
     """The application that ``serve`` runs, in each of its processes."""
     options = json.loads(os.environ[ENVIRONMENT])
+    kit = _make_served_kit(options)
+    path = "/" + options["path"].strip("/")
+    return Starlette(routes=[Mount(path if path != "/" else "", app=kit)], lifespan=kit.lifespan)
+
+
+def _make_served_kit(options: dict[str, Any]) -> ConversationKit:
     keys: dict[str, str | bytes] = {}
     for entry in options["applications"]:
         application_id, equals, file = entry.partition("=")
         if not (application_id and equals and file):
             raise ConfigurationError(f"--application takes ID=PUBLIC_PEM, not {entry!r}.")
+        if application_id in keys:
+            raise ConfigurationError(f"--application names {application_id!r} twice.")
         keys[application_id] = Path(file).read_bytes()
-    kit = ConversationKit(storage=options["storage"], auth=JWTAuthenticator(keys), public_url=options["public_url"])
-    path = "/" + options["path"].strip("/")
-    return Starlette(routes=[Mount(path if path != "/" else "", app=kit)], lifespan=kit.lifespan)
+    return ConversationKit(storage=options["storage"], auth=JWTAuthenticator(keys), public_url=options["public_url"])
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -153,8 +176,16 @@ def _demo(options: argparse.Namespace) -> None:
 
     if not (options.directory / "private.pem").exists():
         write_key_pair(options.directory)
-    app = make_demo(options.directory, f"http://{options.host}:{options.port}")
-    uvicorn.run(app, host=options.host, port=options.port, access_log=False, log_level="warning", timeout_graceful_shutdown=5)
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    # Listening comes first: by the time that the instructions are printed their port is known, and whoever follows them is heard.
+    with socket.create_server((options.host, options.port), family=family) as listener:
+        host = f"[{options.host}]" if family == socket.AF_INET6 else options.host
+        app = make_demo(options.directory, f"http://{host}:{listener.getsockname()[1]}")
+        server = uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="warning", timeout_graceful_shutdown=5))
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+    if not server.started:
+        sys.exit(1)
 
 
 def _uvicorn() -> Any:

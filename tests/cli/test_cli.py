@@ -1,0 +1,327 @@
+"""The command line, as processes of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+import jwt
+import pytest
+
+from tests.processes import Command, Server, connections, keygen, run, serve, start
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return keygen(tmp_path_factory.mktemp("keys") / "app-1")
+
+
+@pytest.fixture(scope="module")
+def other_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return keygen(tmp_path_factory.mktemp("keys") / "app-2")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Of the tests' own clients; what is tested runs in other processes."""
+    return "asyncio"
+
+
+def token(keys: Path, *arguments: str, application: str = "app-1") -> str:
+    made = run("token", "--private-key", keys / "private.pem", "--application", application, *arguments)
+    assert (made.returncode, made.stderr) == (0, "")
+    return made.stdout.strip()
+
+
+def claims(keys: Path, token: str) -> dict[str, Any]:
+    decoded: dict[str, Any] = jwt.decode(token, (keys / "public.pem").read_text(), algorithms=["RS256"])
+    return decoded
+
+
+def refusal(*arguments: str | Path) -> str:
+    """The one sentence with which a command refuses to go on."""
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    start, colon, sentence = done.stderr.partition(": ")
+    assert (start, colon) == ("conversation-kit", ": ")
+    assert sentence.count("\n") == 1
+    return sentence.strip()
+
+
+def misuse(*arguments: str | Path) -> str:
+    """What argparse says about the arguments."""
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    return done.stderr.splitlines()[-1]
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def call(url: str, token: str, method: str = "GET", **options: Any) -> httpx2.Response:
+    return httpx2.request(method, url, headers=bearer(token), trust_env=False, **options)
+
+
+def test_without_a_command_it_says_which_there_are() -> None:
+    assert "COMMAND" in misuse()
+    shown = run("--help")
+    assert shown.returncode == 0
+    assert re.findall(r"^    (\w+) ", shown.stdout, re.MULTILINE) == ["serve", "demo", "keygen", "token"]
+
+
+# keygen
+
+
+def test_keygen_writes_a_pair_of_which_only_the_owner_may_read_the_private_one(tmp_path: Path) -> None:
+    directory = tmp_path / "new" / "deep"
+    done = run("keygen", directory)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(file.name for file in directory.iterdir()) == ["private.pem", "public.pem"]
+    assert stat.S_IMODE((directory / "private.pem").stat().st_mode) == 0o600
+    assert (directory / "private.pem").read_text().startswith("-----BEGIN PRIVATE KEY-----\n")
+    assert (directory / "public.pem").read_text().startswith("-----BEGIN PUBLIC KEY-----\n")
+    assert str(directory / "public.pem") in done.stdout
+    assert claims(directory, token(directory))["application_id"] == "app-1"
+
+
+@pytest.mark.parametrize("name", ["private.pem", "public.pem"])
+def test_keygen_never_writes_over_a_key(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("precious")
+    assert refusal("keygen", tmp_path) == f"{tmp_path / name} exists: choose another directory, or move it away first."
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(name, "precious")]
+
+
+def test_keygen_says_when_it_cannot_write(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert str(tmp_path / "file") in refusal("keygen", tmp_path / "file")
+
+
+# token
+
+
+def test_a_token_is_an_admins_for_a_quarter_of_an_hour(keys: Path) -> None:
+    found = claims(keys, token(keys))
+    assert sorted(found) == ["application_id", "exp", "iat", "jti"]
+    assert found["application_id"] == "app-1"
+    assert found["exp"] - found["iat"] == 900
+
+
+def test_a_token_for_a_user(keys: Path) -> None:
+    acl = {"paths": {"/*/conversations/**": {"methods": ["GET"]}}}
+    found = claims(keys, token(keys, "--sub", "Ana María", "--ttl", "60", "--acl", json.dumps(acl)))
+    assert found["sub"] == "Ana María"
+    assert found["exp"] - found["iat"] == 60
+    assert found["acl"] == acl
+
+
+def test_a_token_is_made_with_a_private_key_only(keys: Path, tmp_path: Path) -> None:
+    (tmp_path / "noise.pem").write_bytes(bytes(range(128, 256)))
+    for_app = ("--application", "app-1")
+    no_key = "The private key is not one in PEM format without a password."
+    assert refusal("token", "--private-key", keys / "public.pem", *for_app) == no_key
+    assert refusal("token", "--private-key", tmp_path / "noise.pem", *for_app) == no_key
+    missing = tmp_path / "missing.pem"
+    assert str(missing) in refusal("token", "--private-key", missing, *for_app)
+
+
+@pytest.mark.parametrize("ttl", ["0", "-5"])
+def test_a_token_lives_for_a_while(keys: Path, ttl: str) -> None:
+    told = refusal("token", "--private-key", keys / "private.pem", "--application", "app-1", "--ttl", ttl)
+    assert told == "--ttl takes a number of seconds of more than 0."
+
+
+def test_an_acl_is_json(keys: Path) -> None:
+    told = misuse("token", "--private-key", keys / "private.pem", "--application", "app-1", "--acl", "{paths}")
+    assert "argument --acl: is not JSON: " in told
+
+
+# serve
+
+
+def options(keys: Path, storage: str, *more: str | Path) -> tuple[str | Path, ...]:
+    return ("--application", f"app-1={keys / 'public.pem'}", "--storage", storage, *more)
+
+
+@pytest.mark.parametrize("storage", ["memory://", "sqlite:///chat.db"])
+def test_serve(keys: Path, other_keys: Path, tmp_path: Path, storage: str) -> None:
+    """Two applications are served, each its own, until SIGTERM; a file lies in the working directory and is left whole."""
+    second = ("--application", f"app-2={other_keys / 'public.pem'}")
+    admin, other = token(keys), token(other_keys, application="app-2")
+    with serve(tmp_path, *options(keys, storage, *second)) as server:
+        users = f"{server.url}/beta/users"
+        made = call(users, admin, "POST", json={"name": "ana"})
+        assert made.status_code == 200
+        id = made.json()["id"]
+        assert made.json()["href"] == f"{users}/{id}"
+        assert call(users, other, "POST", json={"name": "ana"}).status_code == 200
+        assert [row["id"] for row in call(users, admin).json()] == [id]
+        assert call(f"{users}/{id}", token(keys, "--sub", "ana")).json()["name"] == "ana"
+        assert call(f"{users}/{id}", other).status_code == 404
+        assert call(users, token(other_keys)).status_code == 401
+        assert_ends_well(server)
+    if storage.startswith("memory"):
+        assert not list(tmp_path.glob("*.db*"))
+        return
+    assert [file.name for file in tmp_path.glob("*.db*")] == ["chat.db"]
+    with serve(tmp_path, *options(keys, storage)) as server:
+        assert [row["id"] for row in call(f"{server.url}/beta/users", admin).json()] == [id]
+
+
+def assert_ends_well(server: Server) -> None:
+    # uvicorn ends by the signal that it got once everything is shut down; its supervisor of several workers just returns.
+    assert server.terminate() in (0, -signal.SIGTERM)
+    output = server.text()
+    assert output.count("Application shutdown complete.") == len(server.workers)
+    assert "Traceback" not in output
+    assert "ERROR" not in output
+
+
+@pytest.mark.parametrize(("path", "at"), [("/", ""), ("chat/api/", "/chat/api"), ("/beta", "/beta")])
+def test_serve_mounts_the_api_at_a_path(keys: Path, tmp_path: Path, path: str, at: str) -> None:
+    with serve(tmp_path, *options(keys, "memory://"), path=path) as server:
+        made = call(f"{server.url}{at}/users", token(keys), "POST", json={"name": "ana"})
+        assert made.json()["href"] == f"{server.url}{at}/users/{made.json()['id']}"
+        assert call(f"{server.url}/elsewhere/users", token(keys)).status_code == 404
+
+
+def test_serve_behind_a_public_url(keys: Path, tmp_path: Path) -> None:
+    with serve(tmp_path, *options(keys, "memory://", "--public-url", "https://chat.example/api/beta/")) as server:
+        made = call(f"{server.url}/beta/users", token(keys), "POST", json={"name": "ana"}).json()
+        assert made["href"] == f"https://chat.example/api/beta/users/{made['id']}"
+
+
+@pytest.mark.anyio
+async def test_two_workers_number_the_events_of_one_conversation_without_gaps(keys: Path, tmp_path: Path) -> None:
+    each, posts = 8, 10
+    headers = bearer(token(keys))
+    ids: list[int] = []
+    with serve(tmp_path, *options(keys, "sqlite:///chat.db"), workers=2) as server:
+        assert len(server.workers) == 2
+        async with connections(server, each) as clients:
+            made = await clients[0].post("/beta/conversations", headers=headers, json={"name": "room"})
+            events = f"/beta/conversations/{made.json()['id']}/events"
+
+            async def post(client: httpx2.AsyncClient) -> None:
+                for _ in range(posts):
+                    answer = await client.post(events, headers=headers, json={"type": "text", "body": {"text": "hello"}})
+                    assert answer.status_code == 201, answer.text
+                    ids.append(int(answer.json()["id"]))
+
+            async with anyio.create_task_group() as group:
+                for client in clients:
+                    group.start_soon(post, client)
+            assert sorted(ids) == list(range(1, 2 * each * posts + 1))
+            for client in clients:
+                listed = (await client.get(events, headers=headers, params={"page_size": 100, "start_id": 61})).json()
+                assert [int(event["id"]) for event in listed] == list(range(61, 2 * each * posts + 1))
+        assert_ends_well(server)
+
+
+@pytest.mark.parametrize("storage", ["memory://", "sqlite://", "sqlite:///:memory:"])
+def test_workers_need_a_storage_that_they_share(keys: Path, storage: str) -> None:
+    told = refusal("serve", *options(keys, storage, "--workers", "2"))
+    assert told == f"{storage} is each worker's own: use a database, such as sqlite:///file.db, with more than one worker."
+
+
+def test_serve_says_what_to_change(keys: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "missing.pem"
+    assert str(missing) in refusal("serve", "--application", f"app-1={missing}", "--storage", "memory://")
+    assert "is a private key" in refusal("serve", "--application", f"app-1={keys / 'private.pem'}", "--storage", "memory://")
+    for bad in ("app-1", "app-1=", f"={keys / 'public.pem'}"):
+        assert refusal("serve", "--application", bad) == f"--application takes ID=PUBLIC_PEM, not {bad!r}."
+    assert "--application" in misuse("serve")
+    told = refusal("serve", *options(keys, "gopher://there"))
+    assert told == "No installed storage serves 'gopher': use memory:// or sqlite:///file.db, or install its adapter."
+    assert refusal("serve", *options(keys, "memory://", "--workers", "0")) == "--workers takes a number of at least 1."
+
+
+def test_an_application_has_one_key(keys: Path, other_keys: Path) -> None:
+    second = ("--application", f"app-1={other_keys / 'public.pem'}")
+    assert refusal("serve", *options(keys, "memory://", *second)) == "--application names 'app-1' twice."
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_storage_that_cannot_be_opened_is_told_at_once(keys: Path, tmp_path: Path, workers: str) -> None:
+    storage = f"sqlite:///{tmp_path / 'nowhere' / 'chat.db'}"
+    assert "unable to open database file" in refusal("serve", *options(keys, storage, "--workers", workers))
+
+
+# demo
+
+
+@contextmanager
+def demo(directory: Path, *arguments: str) -> Iterator[tuple[Command, str]]:
+    """The demo and the instructions that it prints."""
+    with start(directory, "demo", "--directory", directory / "demo", *arguments) as command:
+        (instructions,) = command.wait_for(r"(?s)A host application runs at .*?Ctrl-C ends the demo\.")
+        yield command, instructions
+
+
+def follow(instructions: str) -> list[httpx2.Response]:
+    """Send what the instructions tell to send by curl."""
+    variables = dict(re.findall(r"^export (\w+)=(\S+)$", instructions, re.MULTILINE))
+    answers = []
+    for line in re.findall(r"^curl (?:.*\\\n)*.*$", instructions, re.MULTILINE):
+        words = iter(shlex.split(re.sub(r"\$(\w+)", lambda match: variables[match[1]], line.replace("\\\n", " ")))[1:])
+        headers, body, url = {}, None, ""
+        for word in words:
+            if word == "-H":
+                name, _, value = next(words).partition(": ")
+                headers[name] = value
+            elif word == "-d":
+                body = next(words)
+            else:
+                assert not url
+                url = word
+        answers.append(httpx2.request("POST" if body else "GET", url, headers=headers, content=body, trust_env=False))
+    return answers
+
+
+def test_the_demo_does_what_it_prints_and_once_more_in_the_same_directory(tmp_path: Path) -> None:
+    for run_number in (1, 2):
+        with demo(tmp_path, "--port", "0") as (command, instructions):
+            said, read, seen, listed = follow(instructions)
+            assert (said.status_code, said.json()["id"]) == (201, "3")
+            assert read.status_code == 200
+            assert [(event["id"], event["type"]) for event in read.json()] == [
+                ("3", "text"),
+                ("2", "member:joined"),
+                ("1", "member:joined"),
+            ]
+            assert read.json()[0]["body"] == {"text": "Hello Bo"}
+            assert (seen.status_code, seen.json()["id"]) == (201, "4")
+            assert listed.status_code == 200
+            assert listed.json()["count"] == run_number
+            command.wait_for(r"event 3: text Hello Bo\n")
+            command.wait_for(r"event 4: text:seen\n")
+            (url,) = re.findall(r"A host application runs at (\S+),", instructions)
+            assert httpx2.get(f"{url}/", trust_env=False).text.startswith("A host application.")
+            assert httpx2.get(f"{url}/beta/docs", trust_env=False).status_code == 200
+            assert command.terminate() in (0, -signal.SIGTERM)
+            assert "Traceback" not in command.text()
+    assert sorted(file.name for file in (tmp_path / "demo").iterdir()) == ["chat.db", "private.pem", "public.pem"]
+
+
+def test_ctrl_c_ends_the_demo_quietly(tmp_path: Path) -> None:
+    with demo(tmp_path, "--port", "0") as (command, instructions):
+        assert follow(instructions)
+        command.process.send_signal(signal.SIGINT)
+        assert command.process.wait(30) in (0, -signal.SIGINT)
+        assert "Traceback" not in command.text()
+
+
+def test_the_demo_says_when_its_port_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        told = refusal("demo", "--directory", tmp_path / "demo", "--port", str(taken.getsockname()[1]))
+        assert "Address already in use" in told
