@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from conversation_kit.domain.errors import ConversationKitError, duplicate_name
+from conversation_kit.domain.errors import duplicate_name
 from conversation_kit.domain.events import Event
-from conversation_kit.domain.models import Conversation, Leg, Member, Receipt, User
+from conversation_kit.domain.models import Conversation, Leg, Member, Receipt, ReceiptKind, User
 from conversation_kit.domain.scene import Changes, Decide, Needs, Scene
-from conversation_kit_sql.rows import to_leg, to_model, to_row, to_update
+from conversation_kit_sql.rows import changed, to_leg, to_model, to_row, to_update
 from conversation_kit_sql.runner import Ticket
 from conversation_kit_sql.statements import Statements
+
+MemberKey: TypeAlias = tuple[str, str]
+"""The ids of a conversation and of a member in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,88 +51,140 @@ class _Working:
             self.users[user.id] = user
             self.user_names[user.name] = user
 
-    def scene(self, conversation_id: str, needs: Needs) -> Scene:
+    def scene(self, conversation_id: str | None, needs: Needs) -> Scene:
         caller = self.user_names.get(needs.caller) if needs.caller is not None else None
-        user = self.target(needs)
+        if needs.user_id is not None:
+            user = self.users.get(needs.user_id)
+        else:
+            user = self.user_names.get(needs.user_name) if needs.user_name is not None else None
+        conversation = self.conversations.get(conversation_id) if conversation_id is not None else None
+        if conversation is None:
+            return Scene(None, caller, user)
         people = {found.id for found in (caller, user) if found is not None}
         members = [
             member
-            for member in self.members.get(conversation_id, {}).values()
-            if member.id in needs.members or (member.is_active and member.user_id in people)
+            for member in self.members.get(conversation.id, {}).values()
+            if member.id in needs.members or (member.user_id in people and member.is_active)
         ]
         if len(members) > 1:
             members.sort(key=lambda member: (member.created, member.id))
-        return Scene(self.conversations.get(conversation_id), caller, user, members)
+        return Scene(conversation, caller, user, members)
 
-    def target(self, needs: Needs) -> User | None:
-        if needs.user_id is not None:
-            return self.users.get(needs.user_id)
-        return self.user_names.get(needs.user_name) if needs.user_name is not None else None
+    def apply(self, conversation_id: str, changes: Changes[Any]) -> None:
+        """What the next decision on this conversation sees."""
+        if changes.destroyed:
+            del self.conversations[conversation_id]
+            self.members.pop(conversation_id, None)
+            return
+        if changes.conversation is not None:
+            self.conversations[conversation_id] = changes.conversation
+        for member in changes.members:
+            self.members.setdefault(conversation_id, {})[member.id] = member
 
 
 @dataclass(slots=True)
 class _Writes:
-    """What a batch has to write, in the order of the statements."""
+    """What has to be written, in the order of the statements; of a row that changes twice the last version."""
 
     application_id: str
+    before: Mapping[str, Conversation]
     conversations: dict[str, Conversation] = field(default_factory=dict)
-    new_members: dict[str, Member] = field(default_factory=dict)
-    old_members: dict[str, Member] = field(default_factory=dict)
+    members: dict[MemberKey, Member] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     rewritten: list[Event] = field(default_factory=list)
-    receipts: list[Receipt] = field(default_factory=list)
-    new_legs: dict[str, Leg] = field(default_factory=dict)
-    old_legs: dict[str, Leg] = field(default_factory=dict)
-    removed_legs: list[str] = field(default_factory=list)
+    receipts: dict[tuple[str, int, str, ReceiptKind], Receipt] = field(default_factory=dict)
+    legs: dict[str, Leg] = field(default_factory=dict)
+    removed_legs: dict[str, None] = field(default_factory=dict)
     destroyed: list[str] = field(default_factory=list)
 
-    def add(self, changes: Changes[Any], conversation_id: str | None, *, known_members: Iterable[str], scene: Scene) -> None:
-        """Note one decision's changes. ``known_members`` have rows already."""
-        if changes.destroyed and conversation_id is not None:
+    def add(self, changes: Changes[Any], conversation_id: str | None) -> None:
+        """Note one decision's changes. ``conversation_id`` is ``None`` when there is no such conversation: only legs are in play then."""
+        for leg in changes.legs:
+            self.legs[leg.id] = leg
+            self.removed_legs.pop(leg.id, None)
+        for leg_id in changes.removed_legs:
+            self.legs.pop(leg_id, None)
+            self.removed_legs[leg_id] = None
+        if conversation_id is None:
+            return
+        if changes.destroyed:
+            self.conversations.pop(conversation_id, None)
             self.destroyed.append(conversation_id)
-        elif changes.conversation is not None:
-            self.conversations[changes.conversation.id] = changes.conversation
+            return
+        if changes.conversation is not None:
+            self.conversations[conversation_id] = changes.conversation
         for member in changes.members:
-            (self.old_members if member.id in known_members and member.id not in self.new_members else self.new_members)[member.id] = member
+            self.members[conversation_id, member.id] = member
         self.events.extend(changes.events)
         self.rewritten.extend(changes.rewritten)
-        self.receipts.extend(changes.receipts)
-        for leg in changes.legs:
-            (self.old_legs if scene.leg(leg.id) is not None else self.new_legs)[leg.id] = leg
-        self.removed_legs.extend(changes.removed_legs)
+        for receipt in changes.receipts:
+            self.receipts.setdefault((conversation_id, receipt.event_id, receipt.member_id, receipt.kind), receipt)
 
-    def flush(self, connection: Connection, statements: Statements) -> None:
-        """Write it all."""
-        tables = statements.tables
-        application = self.application_id
-        insert = statements.insert
-        conversations = [to_update(one, "id") for one in self.conversations.values()]
-        try:
-            _execute(connection, statements.update_conversation, conversations)
-        except IntegrityError as error:
-            # The name is all that can be in the way; among several the storage finds out whose by trying each alone.
-            raise duplicate_name("conversation", conversations[0]["name"]) from error
-        _execute(connection, insert[tables.member.name], [to_row(one) for one in self.new_members.values()])
-        members = [to_update(one, "conversation_id", "id") for one in self.old_members.values()]
-        _execute(connection, statements.update_member, members)
-        events = [
-            {"application_id": application, "conversation_id": event.conversation_id, "id": event.id, "data": event.data}
-            for event in self.events
-        ]
-        _execute(connection, insert[tables.event.name], events)
+    def flush(self, connection: Connection, statements: Statements, *, known_members: set[MemberKey], known_legs: set[str]) -> None:
+        """Write it all. The known ones are known to have rows. Raises ``duplicate_name``."""
+        a = self.application_id
+        self._flush_conversations(connection, statements)
+        if self.members:
+            self._flush_members(connection, statements, known_members)
+        if self.events:
+            events = [
+                {"application_id": a, "conversation_id": event.conversation_id, "id": event.id, "data": event.data} for event in self.events
+            ]
+            connection.execute(statements.insert_event, events)
         rewritten = [
-            {"key_application_id": application, "key_conversation_id": event.conversation_id, "key_id": event.id, "data": event.data}
+            {"key_application_id": a, "key_conversation_id": event.conversation_id, "key_id": event.id, "data": event.data}
             for event in self.rewritten
         ]
         _execute(connection, statements.update_event, rewritten)
-        receipts = [to_row(receipt, application_id=application) for receipt in self.receipts]
-        _execute(connection, insert[tables.receipt.name], receipts)
-        _execute(connection, insert[tables.leg.name], [to_row(leg) for leg in self.new_legs.values()])
-        _execute(connection, statements.update_leg, [to_update(leg, "id") for leg in self.old_legs.values()])
-        _execute(connection, statements.delete_leg, [{"a": application, "id": id} for id in self.removed_legs])
+        if self.receipts:
+            self._flush_receipts(connection, statements)
+        if self.legs:
+            self._flush_legs(connection, statements, known_legs)
+        _execute(connection, statements.delete_leg, [{"a": a, "id": id} for id in self.removed_legs])
         for conversation_id in self.destroyed:
             for statement in statements.delete_conversation:
-                connection.execute(statement, {"a": application, "c": conversation_id})
+                connection.execute(statement, {"a": a, "c": conversation_id})
+
+    def _flush_conversations(self, connection: Connection, statements: Statements) -> None:
+        updates: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for id, conversation in self.conversations.items():
+            if values := changed(self.before[id], conversation):
+                row = {**values, "key_application_id": self.application_id, "key_id": id}
+                updates.setdefault(tuple(values), []).append(row)
+        for columns, rows in updates.items():
+            try:
+                connection.execute(statements.update_conversation(columns), rows)
+            except IntegrityError as error:
+                # The name is all that can be in the way; among several the storage finds out whose by trying each alone.
+                raise duplicate_name("conversation", rows[0].get("name", "")) from error
+
+    def _flush_members(self, connection: Connection, statements: Statements, known: set[MemberKey]) -> None:
+        unknown = self.members.keys() - known
+        if unknown:
+            parameters = {"a": self.application_id, "cs": sorted({key[0] for key in unknown}), "ids": sorted({key[1] for key in unknown})}
+            known = known.union((row[0], row[1]) for row in connection.execute(statements.member_keys, parameters))
+        new = [to_row(member) for key, member in self.members.items() if key not in known]
+        old = [to_update(member, "conversation_id", "id") for key, member in self.members.items() if key in known]
+        _execute(connection, statements.insert_member, new)
+        _execute(connection, statements.update_member, old)
+
+    def _flush_receipts(self, connection: Connection, statements: Statements) -> None:
+        parameters = {
+            "a": self.application_id,
+            "cs": sorted({key[0] for key in self.receipts}),
+            "ids": sorted({key[1] for key in self.receipts}),
+            "members": sorted({key[2] for key in self.receipts}),
+        }
+        there = {tuple(row) for row in connection.execute(statements.receipt_keys, parameters)}
+        new = [to_row(receipt, application_id=self.application_id) for key, receipt in self.receipts.items() if key not in there]
+        _execute(connection, statements.insert_receipt, new)
+
+    def _flush_legs(self, connection: Connection, statements: Statements, known: set[str]) -> None:
+        unknown = sorted(self.legs.keys() - known)
+        if unknown:
+            known = known.union(connection.execute(statements.leg_ids, {"a": self.application_id, "ids": unknown}).scalars())
+        _execute(connection, statements.insert_leg, [to_row(leg) for leg in self.legs.values() if leg.id not in known])
+        _execute(connection, statements.update_leg, [to_update(leg, "id") for leg in self.legs.values() if leg.id in known])
 
 
 def _execute(connection: Connection, statement: Any, rows: list[dict[str, Any]]) -> None:
@@ -148,72 +203,45 @@ def carry_out(connection: Connection, statements: Statements, tickets: Sequence[
     """
     outcomes: list[Outcome] = []
     plain: dict[str, list[Ticket[Any]]] = {}
+    others: list[Ticket[Any]] = []
     for ticket in tickets:
         if ticket.unit.is_plain:
             plain.setdefault(ticket.unit.application_id, []).append(ticket)
+        else:
+            others.append(ticket)
+    if len(plain) + len(others) > 1 and connection.dialect.name != "sqlite":
+        # All at once and in order, so that two processes never hold what the other one waits for.
+        for application_id in sorted({ticket.unit.application_id for ticket in tickets}):
+            _lock(connection, statements, application_id, [one.unit for one in tickets if one.unit.application_id == application_id])
     for application_id, group in plain.items():
         outcomes += _together(connection, statements, application_id, group)
-    for ticket in tickets:
-        if not ticket.unit.is_plain:
-            outcomes.append(_alone(connection, statements, ticket))
+    for ticket in others:
+        outcomes.append(_alone(connection, statements, ticket))
     return outcomes
 
 
 def _together(connection: Connection, statements: Statements, application_id: str, tickets: Sequence[Ticket[Any]]) -> list[Outcome]:
     """Decide on one application's plain changes one after the other, reading and writing once for all of them."""
     units: list[ChangeUnit] = [ticket.unit for ticket in tickets]
-    working = _load(connection, statements, application_id, units)
-    known = {member_id for members in working.members.values() for member_id in members}
-    writes = _Writes(application_id)
+    working = _Working(_lock(connection, statements, application_id, units))
+    _load(connection, statements, working, application_id, units)
+    known = {(conversation_id, member_id) for conversation_id, members in working.members.items() for member_id in members}
+    writes = _Writes(application_id, dict(working.conversations))
     outcomes: list[Outcome] = []
     for ticket, unit in zip(tickets, units, strict=True):
-        assert unit.conversation_id is not None
         scene = working.scene(unit.conversation_id, unit.needs)
         try:
             changes = unit.decide(scene)
-        except ConversationKitError as error:
+        except Exception as error:
             outcomes.append((ticket, None, error))
             continue
-        writes.add(changes, unit.conversation_id, known_members=known, scene=scene)
-        if changes.conversation is not None:
-            working.conversations[unit.conversation_id] = changes.conversation
-        if changes.destroyed:
-            working.conversations.pop(unit.conversation_id, None)
-            writes.conversations.pop(unit.conversation_id, None)
-        for member in changes.members:
-            working.members.setdefault(unit.conversation_id, {})[member.id] = member
+        exists = scene.conversation is not None
+        writes.add(changes, unit.conversation_id if exists else None)
+        if exists:
+            working.apply(unit.conversation_id or "", changes)
         outcomes.append((ticket, changes, None))
-    writes.flush(connection, statements)
+    writes.flush(connection, statements, known_members=known, known_legs=set())
     return outcomes
-
-
-def _load(connection: Connection, statements: Statements, application_id: str, units: Sequence[ChangeUnit]) -> _Working:
-    """What the decisions need, in a handful of statements however many they are."""
-    working = _Working()
-    ids = sorted({unit.conversation_id for unit in units if unit.conversation_id is not None})
-    for row in connection.execute(statements.lock_conversations, {"a": application_id, "cs": ids}):
-        working.conversations[row.id] = to_model(Conversation, row)
-    names = {name for unit in units for name in (unit.needs.caller, unit.needs.user_name) if name is not None}
-    if names:
-        found = connection.execute(statements.users_named, {"a": application_id, "names": sorted(names)})
-        working.add_users(to_model(User, row) for row in found)
-    user_ids = {unit.needs.user_id for unit in units if unit.needs.user_id is not None}
-    if user_ids:
-        found = connection.execute(statements.users, {"a": application_id, "ids": sorted(user_ids)})
-        working.add_users(to_model(User, row) for row in found)
-    member_ids = {member_id for unit in units for member_id in unit.needs.members}
-    if member_ids:
-        _add_members(connection, working, statements.members, {"a": application_id, "cs": ids, "ids": sorted(member_ids)})
-    if working.users:
-        parameters = {"a": application_id, "cs": ids, "users": sorted(working.users)}
-        _add_members(connection, working, statements.active_members, parameters)
-    return working
-
-
-def _add_members(connection: Connection, working: _Working, statement: Any, parameters: dict[str, Any]) -> None:
-    for row in connection.execute(statement, parameters):
-        member = to_model(Member, row)
-        working.members.setdefault(member.conversation_id, {})[member.id] = member
 
 
 def _alone(connection: Connection, statements: Statements, ticket: Ticket[Any]) -> Outcome:
@@ -222,40 +250,80 @@ def _alone(connection: Connection, statements: Statements, ticket: Ticket[Any]) 
     scene = load_scene(connection, statements, unit)
     try:
         changes = unit.decide(scene)
-    except ConversationKitError as error:
+    except Exception as error:
         return ticket, None, error
-    writes = _Writes(unit.application_id)
-    writes.add(changes, unit.conversation_id, known_members={member.id for member in scene.members}, scene=scene)
-    writes.flush(connection, statements)
+    before = {scene.conversation.id: scene.conversation} if scene.conversation is not None else {}
+    writes = _Writes(unit.application_id, before)
+    writes.add(changes, unit.conversation_id if before else None)
+    known = {(member.conversation_id, member.id) for member in scene.members}
+    writes.flush(connection, statements, known_members=known, known_legs={leg.id for leg in scene.legs})
     return ticket, changes, None
 
 
+def _lock(connection: Connection, statements: Statements, application_id: str, units: Iterable[ChangeUnit]) -> dict[str, Conversation]:
+    """The conversations of the units by id, locked for nobody else to change until the transaction ends."""
+    ids = sorted({unit.conversation_id for unit in units if unit.conversation_id is not None})
+    if not ids:
+        return {}
+    rows = connection.execute(statements.lock_conversations, {"a": application_id, "cs": ids}).all()
+    return {row.id: to_model(Conversation, row) for row in rows}
+
+
+def _load(
+    connection: Connection,
+    statements: Statements,
+    working: _Working,
+    application_id: str,
+    units: Sequence[ChangeUnit],
+    senders: Iterable[str] = (),
+) -> None:
+    """Add the users and members that the decisions need, in a handful of statements however many they are."""
+    # Those acted upon are held, so that nobody deletes a user who is just about to join.
+    for wanted, parameter, statement in (
+        ({unit.needs.caller for unit in units}, "names", statements.users_named),
+        ({unit.needs.user_id for unit in units}, "ids", statements.hold_users),
+        ({unit.needs.user_name for unit in units if unit.needs.user_id is None}, "names", statements.hold_users_named),
+    ):
+        present = sorted(value for value in wanted if value is not None)
+        if present:
+            found = connection.execute(statement, {"a": application_id, parameter: present})
+            working.add_users(to_model(User, row) for row in found)
+    conversation_ids = sorted(working.conversations)
+    if not conversation_ids:
+        return
+    member_ids = {member_id for unit in units for member_id in unit.needs.members}.union(senders)
+    if not member_ids and not working.users:
+        return
+    parameters = {"a": application_id, "cs": conversation_ids, "ids": sorted(member_ids), "users": sorted(working.users)}
+    for row in connection.execute(statements.members_and_active, parameters).all():
+        member = to_model(Member, row)
+        working.members.setdefault(member.conversation_id, {})[member.id] = member
+
+
 def load_scene(connection: Connection, statements: Statements, unit: ChangeUnit) -> Scene:
-    """The scene of one change."""
-    application, conversation, needs = unit.application_id, unit.conversation_id, unit.needs
+    """The scene of one change; its conversation is locked first."""
+    a, needs = unit.application_id, unit.needs
+    working = _Working(_lock(connection, statements, a, [unit]))
+    conversation = working.conversations.get(unit.conversation_id or "")
     events: dict[int, Event] = {}
     if conversation is not None and needs.events:
-        rows = connection.execute(statements.events, {"a": application, "c": conversation, "ids": needs.events})
-        events = {row.id: Event(application, conversation, row.id, row.data) for row in rows}
-        senders = {event.sender for event in events.values() if event.sender is not None}
-        needs = Needs(needs.caller, needs.user_id, needs.user_name, (*needs.members, *sorted(senders - set(needs.members))), needs.events)
-    working = _load(connection, statements, application, [ChangeUnit(application, conversation, needs, unit.decide)])
-    legs = _load_legs(connection, statements, unit)
-    if conversation is None:
-        caller = working.user_names.get(needs.caller) if needs.caller is not None else None
-        return Scene(None, caller, working.target(needs), legs=legs)
-    scene = working.scene(conversation, needs)
-    if events:
-        members = [member.id for member in scene.members]
-        parameters = {"a": application, "c": conversation, "ids": list(events), "members": members}
+        ids = [id for id in needs.events if 1 <= id <= conversation.sequence_number]
+        rows = connection.execute(statements.events, {"a": a, "c": conversation.id, "ids": ids}) if ids else ()
+        events = {row.id: Event(a, conversation.id, row.id, row.data) for row in rows}
+    senders = {event.sender for event in events.values() if event.sender is not None}
+    _load(connection, statements, working, a, [unit], senders)
+    scene = working.scene(unit.conversation_id, replace(needs, members=(*needs.members, *senders)))
+    if events and scene.members:
+        parameters = {"a": a, "c": unit.conversation_id, "ids": list(events), "members": [member.id for member in scene.members]}
         receipts: dict[int, list[Receipt]] = {}
         for row in connection.execute(statements.receipts_of, parameters):
             receipts.setdefault(row.event_id, []).append(to_model(Receipt, row))
-        events = {id: Event(application, conversation, id, event.data, receipts.get(id, ())) for id, event in events.items()}
-    return Scene(scene.conversation, scene.caller, scene.user, scene.members, events, legs)
+        events = {id: replace(event, receipts=receipts[id]) if id in receipts else event for id, event in events.items()}
+    legs = _load_legs(connection, statements, unit, exists=conversation is not None)
+    return replace(scene, events=events, legs=legs)
 
 
-def _load_legs(connection: Connection, statements: Statements, unit: ChangeUnit) -> list[Leg]:
+def _load_legs(connection: Connection, statements: Statements, unit: ChangeUnit, *, exists: bool) -> list[Leg]:
     needs, a = unit.needs, unit.application_id
     legs: dict[str, Leg] = {}
     wanted: list[tuple[Any, dict[str, Any]]] = []
@@ -263,7 +331,7 @@ def _load_legs(connection: Connection, statements: Statements, unit: ChangeUnit)
         wanted.append((statements.legs, {"a": a, "ids": needs.legs}))
     if needs.knocking_id is not None:
         wanted.append((statements.knocking_leg, {"a": a, "knocking": needs.knocking_id}))
-    if needs.live_legs and unit.conversation_id is not None:
+    if needs.live_legs and exists:
         wanted.append((statements.live_legs, {"a": a, "c": unit.conversation_id}))
     for statement, parameters in wanted:
         for row in connection.execute(statement, parameters):

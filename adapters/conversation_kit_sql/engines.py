@@ -1,13 +1,16 @@
-"""Engines, and what SQLite needs of its connections."""
+"""The database: an engine, ours or a host's, and what SQLite needs of its connections."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from conversation_kit.domain.errors import ConfigurationError
@@ -16,55 +19,123 @@ EngineSource: TypeAlias = str | Engine | Callable[[], Engine]
 READERS = 8
 """How many reads may be under way at once."""
 
-WRITES = "conversation_kit_writes"
-"""The execution option of a connection that is going to write."""
+CHECKPOINT_AFTER = 2000
+"""After how many writes the write-ahead log of an SQLite file is moved into the file."""
+
+log = logging.getLogger("conversation_kit_sql")
 
 
-def make_engine(source: EngineSource, *, busy_seconds: float) -> tuple[Engine, bool]:
-    """The engine to use, and whether it is ours to dispose.
+class Database:
+    """Hands out transactions. Raises ``ConfigurationError`` for a source that cannot be used.
 
-    Waits at most ``busy_seconds`` for another process's lock on an SQLite file. Raises ``ConfigurationError`` for a wrong URL.
+    A write waits at most ``busy_seconds`` for another process's lock on an SQLite file. Hold ``writer`` for ``writing`` and ``wrote``: one
+    thread writes at a time, and in a file of our own always over the same connection, the only one that moves the write-ahead log.
+    It does so in a mode that keeps other processes from writing meanwhile: SQLite before 3.51.3 can lose commits when
+    one connection moves the log and another one starts it anew.
     """
+
+    def __init__(self, source: EngineSource, *, busy_seconds: float) -> None:
+        self.writer = threading.RLock()
+        self._kept: Connection | None = None
+        self._writes = 0
+        self.engine, self.owns_engine = _make_engine(source, busy_seconds)
+        self._is_sqlite = self.engine.dialect.name == "sqlite"
+        self.is_shared = isinstance(self.engine.pool, StaticPool)
+        """Whether all use is of one connection, so that reads must wait for writes."""
+        self._keeps_writer = self._is_sqlite and self.owns_engine and not self.is_shared
+        if self._is_sqlite and not self.is_shared and self.engine.url.database in (None, "", ":memory:"):
+            raise ConfigurationError(
+                "Each thread would get an empty database of its own: make an engine on SQLite in memory with poolclass=StaticPool "
+                "and connect_args={'check_same_thread': False}, or give the URL sqlite:// instead."
+            )
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that only reads."""
+        with self.writer if self.is_shared else nullcontext(), self.engine.connect() as connection, connection.begin():
+            self._begin(connection, "BEGIN")
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that writes; commits at the end of the block."""
+        with self.writer:
+            connection = self._kept
+            if connection is None:
+                connection = self.engine.connect()
+                if self._keeps_writer:
+                    self._kept = connection
+            try:
+                with connection.begin():
+                    self._begin(connection, "BEGIN IMMEDIATE")
+                    yield connection
+            except (OperationalError, InterfaceError):
+                self._forget()
+                raise
+            finally:
+                if not self._keeps_writer:
+                    connection.close()
+
+    def _begin(self, connection: Connection, statement: str) -> None:
+        """Begin a transaction on SQLite, whose driver would do it only at the first write, and as a reader that cannot become the writer.
+
+        Called and not listened for, because a listener slows down every statement of its engine.
+        """
+        if self._is_sqlite:
+            if connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+                connection.exec_driver_sql("ROLLBACK")  # a listener of the host's has just begun one of its own kind
+            connection.exec_driver_sql(statement)
+
+    def wrote(self, count: int) -> None:
+        """Move the write-ahead log into the file once in a while."""
+        self._writes += count
+        if self._kept is None or self._writes < CHECKPOINT_AFTER:
+            return
+        self._writes = 0
+        try:
+            self._kept.connection.cursor().execute("PRAGMA wal_checkpoint(FULL)").close()
+        except Exception:
+            # Nothing is lost: the log grows until the next time.
+            log.warning("The write-ahead log of %r could not be moved into its file.", self.engine.url, exc_info=True)
+            self._forget()
+
+    def _forget(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
+
+    def dispose(self) -> None:
+        """Close what is ours."""
+        with self.writer:
+            self._forget()
+            if self.owns_engine:
+                self.engine.dispose()
+
+
+def _make_engine(source: EngineSource, busy_seconds: float) -> tuple[Engine, bool]:
+    """The engine, and whether it is ours to dispose."""
     if isinstance(source, Engine):
-        return _prepared(source), False
+        return source, False
     if callable(source):
-        return _prepared(source()), False
+        return source(), False
     try:
         url = make_url(source)
         if url.get_backend_name() != "sqlite":
-            return _prepared(create_engine(url, pool_size=READERS + 1, pool_pre_ping=True)), True
+            return create_engine(url, pool_size=READERS + 1, pool_pre_ping=True), True
         if url.database in (None, "", ":memory:"):
             engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
         else:
             engine = create_engine(url, pool_size=READERS + 1, connect_args={"timeout": busy_seconds})
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        raise ConfigurationError(f"The storage URL {source!r} cannot be used: {error}") from error
+        raise ConfigurationError(f"The storage URL cannot be used: {error}") from error
     event.listen(engine, "connect", _set_pragmas)
-    return _prepared(engine), True
-
-
-def is_shared_memory(engine: Engine) -> bool:
-    """Whether all use of the engine is one connection, so that reads must wait for writes."""
-    return isinstance(engine.pool, StaticPool)
+    return engine, True
 
 
 def _set_pragmas(connection: Any, record: Any) -> None:
+    connection.isolation_level = None
     cursor = connection.cursor()
     # FULL: an acknowledged commit survives the loss of power, not only of the process.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=0"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-
-
-def _prepared(engine: Engine) -> Engine:
-    """A view of the engine whose SQLite transactions begin as they should; the engine itself stays as it is."""
-    view = engine.execution_options()
-    if engine.dialect.name == "sqlite":
-        event.listen(view, "begin", _begin)
-    return view
-
-
-def _begin(connection: Connection) -> None:
-    # The driver would begin a transaction only at the first write, as a reader that can no longer become the writer.
-    writes = connection.get_execution_options().get(WRITES)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

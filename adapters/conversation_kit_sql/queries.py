@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -15,19 +16,23 @@ from conversation_kit.domain.rules import check_access
 from conversation_kit_sql.rows import to_leg, to_model
 from conversation_kit_sql.statements import Statements
 
+_USER = len(fields(User))
+_MEMBER = _USER + len(fields(Conversation))
+
 
 def readable(connection: Connection, statements: Statements, access: Access, conversation_id: str) -> Conversation:
     """The conversation, if ``access`` may read it. Raises what ``check_access`` raises."""
-    a = access.application_id
-    row = connection.execute(statements.conversation, {"a": a, "c": conversation_id}).first()
-    conversation = to_model(Conversation, row) if row is not None else None
-    user, own = None, []
-    if access.user_name is not None:
-        found = connection.execute(statements.user_named, {"a": a, "name": access.user_name}).first()
-        user = to_model(User, found) if found is not None else None
-    if user is not None and conversation is not None:
-        rows = connection.execute(statements.own_members, {"a": a, "c": conversation_id, "user": user.id})
-        own = [to_model(Member, row) for row in rows]
+    conversation, user, own = None, None, []
+    if access.user_name is None:
+        row = connection.execute(statements.conversation, {"a": access.application_id, "c": conversation_id}).first()
+        conversation = to_model(Conversation, row) if row is not None else None
+    else:
+        parameters = {"a": access.application_id, "c": conversation_id, "name": access.user_name}
+        for row in connection.execute(statements.reader, parameters).all():
+            user = User(*row[:_USER])
+            conversation = Conversation(*row[_USER:_MEMBER]) if row[_USER] is not None else None
+            if row[_MEMBER] is not None:
+                own.append(Member(*row[_MEMBER:]))
     check_access(access, conversation, user, own)
     assert conversation is not None
     return conversation
@@ -56,8 +61,8 @@ def list_conversations(
 def expired_conversations(connection: Connection, statements: Statements, application_id: str, now: datetime, limit: int) -> list[str]:
     """See ``Storage.expired_conversations``."""
     table = statements.tables.conversation
-    query = select(table.c.id).where(table.c.application_id == application_id, table.c.expires_at <= now).limit(limit)
-    return list(connection.execute(query).scalars())
+    query = select(table.c.id).where(table.c.application_id == application_id, table.c.expires_at <= now)
+    return list(connection.execute(query.order_by(table.c.expires_at).limit(limit)).scalars())
 
 
 def get_user(connection: Connection, statements: Statements, application_id: str, id: str | None, name: str | None) -> User:
@@ -68,6 +73,14 @@ def get_user(connection: Connection, statements: Statements, application_id: str
         row = connection.execute(statements.user_named, {"a": application_id, "name": name}).first()
     if row is None:
         raise user_not_found(id or name or "")
+    return to_model(User, row)
+
+
+def hold_user(connection: Connection, statements: Statements, application_id: str, user_id: str) -> User:
+    """The user, locked for nobody else to change until the transaction ends. Raises ``user_not_found``."""
+    row = connection.execute(statements.hold_user, {"a": application_id, "id": user_id}).first()
+    if row is None:
+        raise user_not_found(user_id)
     return to_model(User, row)
 
 
@@ -150,8 +163,7 @@ def list_events(connection: Connection, statements: Statements, access: Access, 
         return EventPage(a, conversation_id, [])
     parameters = {"a": a, "c": conversation_id, "first": first, "last": last}
     rows = connection.execute(statements.events_down if wanted.descending else statements.events_up, parameters)
-    found = [(row[0], row[1]) for row in rows]
-    return EventPage(a, conversation_id, found, _receipts(connection, statements, parameters))
+    return EventPage(a, conversation_id, rows.all(), _receipts(connection, statements, parameters))
 
 
 def get_event(connection: Connection, statements: Statements, access: Access, conversation_id: str, event_id: int) -> Event:

@@ -27,6 +27,11 @@ def to_update(model: Conversation | User | Member | Leg, *key: str) -> dict[str,
     return row
 
 
+def changed(old: Conversation, new: Conversation) -> dict[str, Any]:
+    """The values of ``new`` that differ from those of ``old``."""
+    return {name: value for name in _NAMES[Conversation] if (value := getattr(new, name)) != getattr(old, name)}
+
+
 def to_model(model: Callable[..., M], row: Row[Any]) -> M:
     """The model of a row whose columns stand in the order of the model's fields."""
     return model(*row)

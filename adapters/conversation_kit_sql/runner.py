@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 from anyio.lowlevel import RunVar
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from conversation_kit.domain.errors import StorageUnavailable
-from conversation_kit_sql.engines import READERS, WRITES, is_shared_memory
+from conversation_kit_sql.engines import READERS, Database
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -62,17 +63,49 @@ class _Queue(Generic[U]):
     def __init__(self) -> None:
         self.waiting: list[Ticket[U]] = []
         self.has_leader = False
-        self.limiter = anyio.CapacityLimiter(1)
+        self.limiter = anyio.CapacityLimiter(2)  # one that works, and one whose leader went away
+
+
+class _Batch(Generic[U]):
+    """Writes that are carried out together.
+
+    A leader that asyncio itself cancels, against any shield, leaves while the thread still works; then the thread has to release
+    those who wait. The lock decides which of the two it is.
+    """
+
+    __slots__ = ("_left", "_lock", "_started", "tickets")
+
+    def __init__(self, tickets: Sequence[Ticket[U]]) -> None:
+        self.tickets = tickets
+        self._lock = threading.Lock()
+        self._left = False
+        self._started = False
+
+    def start(self) -> bool:
+        """Called by the thread; whether there is still somebody to work for."""
+        with self._lock:
+            self._started = True
+            return not self._left
+
+    def finish(self) -> bool:
+        """Called by the thread when all is settled; whether it has to release those who wait."""
+        with self._lock:
+            self._started = False
+            return self._left
+
+    def leave(self) -> bool:
+        """Called by the leader; whether it has to release those who wait."""
+        with self._lock:
+            self._left = True
+            return not self._started
 
 
 class Runner(Generic[U]):
-    """Runs transactions on an engine. ``commit`` carries out a batch of units, in the transactions it chooses, and settles every ticket."""
+    """Runs transactions on a database. ``commit`` carries out a batch, in the transactions it chooses, and settles every ticket."""
 
-    def __init__(self, engine: Engine, commit: Callable[[Sequence[Ticket[U]]], None]) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, commit: Callable[[Sequence[Ticket[U]]], None]) -> None:
+        self._database = database
         self._commit = commit
-        self._writing = threading.Lock()
-        self._reading = self._writing if is_shared_memory(engine) else None
         self._queue: RunVar[_Queue[U]] = RunVar("conversation_kit_sql_queue")
         self._readers: RunVar[anyio.CapacityLimiter] = RunVar("conversation_kit_sql_readers")
 
@@ -85,22 +118,8 @@ class Runner(Generic[U]):
         return await anyio.to_thread.run_sync(self._read, work, limiter=limiter)
 
     def _read(self, work: Callable[[Connection], T]) -> T:
-        if self._reading is not None:
-            with self._reading:
-                return self._read_now(work)
-        return self._read_now(work)
-
-    def _read_now(self, work: Callable[[Connection], T]) -> T:
-        with unavailable(), self._engine.connect() as connection, connection.begin():
+        with unavailable(), self._database.reading() as connection:
             return work(connection)
-
-    @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """A writing transaction; commits at the end of the block."""
-        with self._engine.connect() as plain:
-            connection = plain.execution_options(**{WRITES: True})
-            with connection.begin():
-                yield connection
 
     async def write(self, unit: U) -> Any:
         """Have ``unit`` committed, together with whatever waits, and return its result or raise its error."""
@@ -119,14 +138,14 @@ class Runner(Generic[U]):
             if ticket.finished:
                 return ticket.outcome()
         queue.has_leader = True
-        batch, queue.waiting = queue.waiting[:MAX_BATCH], queue.waiting[MAX_BATCH:]
+        batch = _Batch(queue.waiting[:MAX_BATCH])
+        del queue.waiting[:MAX_BATCH]
         try:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self._run, batch, limiter=queue.limiter)
+                await anyio.to_thread.run_sync(self._run, queue, batch, limiter=queue.limiter)
         finally:
-            for other in batch:
-                other.turn.set()
-            self._hand_over(queue)
+            if batch.leave():
+                self._release(queue, [other for other in batch.tickets if other is not ticket])
         return ticket.outcome()
 
     def _withdraw(self, queue: _Queue[U], ticket: Ticket[U]) -> None:
@@ -136,22 +155,36 @@ class Runner(Generic[U]):
             if ticket.turn.is_set():
                 self._hand_over(queue)
 
+    def _release(self, queue: _Queue[U], tickets: Sequence[Ticket[U]]) -> None:
+        """Wake those whose writes are settled. What was never begun waits on, first in the queue."""
+        queue.waiting[:0] = [ticket for ticket in tickets if not ticket.finished]
+        for ticket in tickets:
+            if ticket.finished:
+                ticket.turn.set()
+        self._hand_over(queue)
+
     def _hand_over(self, queue: _Queue[U]) -> None:
         if queue.waiting:
             queue.waiting[0].turn.set()
         else:
             queue.has_leader = False
 
-    def _run(self, batch: Sequence[Ticket[U]]) -> None:
-        """Carry out a batch in this worker thread. One writer at a time in a process: SQLite's checkpoints must not overlap."""
-        with self._writing:
-            try:
-                with unavailable():
-                    self._commit(batch)
-            except Exception as error:
-                for ticket in batch:
-                    if not ticket.finished:
-                        ticket.fail(error)
+    def _run(self, queue: _Queue[U], batch: _Batch[U]) -> None:
+        """Carry out a batch in this worker thread."""
+        if not batch.start():
+            return
+        try:
+            with self._database.writer, unavailable():
+                self._commit(batch.tickets)
+                self._database.wrote(len(batch.tickets))
+        except Exception as error:
+            for ticket in batch.tickets:
+                if not ticket.finished:
+                    ticket.fail(error)
+        finally:
+            if batch.finish():
+                with suppress(RuntimeError):  # the event loop has ended, and with it all who waited
+                    anyio.from_thread.run_sync(self._release, queue, batch.tickets)
 
 
 @contextmanager
@@ -165,7 +198,7 @@ def unavailable() -> Iterator[None]:
         ) from error
     except DBAPIError as error:
         if error.connection_invalidated:
-            raise StorageUnavailable(f"The connection to the database broke ({_cause(error)}).") from error
+            raise StorageUnavailable(f"The connection to the database broke ({_cause(error)}): see whether it runs.") from error
         raise
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Insert, Select, Table, Update, bindparam, delete, insert, select, update
+from sqlalchemy import Select, Table, Update, bindparam, delete, insert, select, update
 
 from conversation_kit.domain.models import LIVE, MemberState
 from conversation_kit_sql.tables import Tables
@@ -28,20 +29,37 @@ class Statements:
         self.lock_conversations = _of(conversation).where(conversation.c.id.in_(_list("cs"))).order_by(conversation.c.id).with_for_update()
         self.user = _of(user).where(user.c.id == bindparam("id"))
         self.user_named = _of(user).where(user.c.name == bindparam("name"))
-        self.users = _of(user).where(user.c.id.in_(_list("ids")))
         self.users_named = _of(user).where(user.c.name.in_(_list("names")))
+        self.hold_user = self.user.with_for_update()
+        self.hold_users = _of(user).where(user.c.id.in_(_list("ids"))).order_by(user.c.id).with_for_update(read=True)
+        self.hold_users_named = self.users_named.order_by(user.c.id).with_for_update(read=True)
 
         in_conversation = member.c.conversation_id == bindparam("c")
         in_conversations = member.c.conversation_id.in_(_list("cs"))
         by_age = (member.c.created, member.c.id)
         self.member = _of(member).where(in_conversation, member.c.id == bindparam("id"))
         self.members = _of(member).where(in_conversations, member.c.id.in_(_list("ids")))
-        self.active_members = _of(member).where(in_conversations, member.c.user_id.in_(_list("users")), member.c.state != MemberState.LEFT)
-        self.members_by_age = _of(member).where(in_conversation).order_by(*by_age)
+        active = _of(member).where(in_conversations, member.c.user_id.in_(_list("users")), member.c.state != MemberState.LEFT)
+        # Two searches, because for one with an "or" databases read all members.
+        self.members_and_active = self.members.union(active)
+        self.member_keys = self.members.with_only_columns(member.c.conversation_id, member.c.id)
         self.members_present_first = (
             _of(member).where(in_conversation).order_by(member.c.state == MemberState.LEFT, *by_age).limit(bindparam("limit"))
         )
-        self.own_members = _of(member).where(in_conversation, member.c.user_id == bindparam("user"), member.c.state != MemberState.LEFT)
+        # Whether or not there is such a conversation, and once for each invited or joined membership in it.
+        self.reader = (
+            select(user, conversation, member)
+            .select_from(user)
+            .outerjoin(conversation, (conversation.c.application_id == bindparam("a")) & (conversation.c.id == bindparam("c")))
+            .outerjoin(
+                member,
+                (member.c.application_id == bindparam("a"))
+                & (member.c.conversation_id == conversation.c.id)
+                & (member.c.user_id == user.c.id)
+                & (member.c.state != MemberState.LEFT),
+            )
+            .where(user.c.application_id == bindparam("a"), user.c.name == bindparam("name"))
+        )
 
         of_log = (event.c.application_id == bindparam("a"), event.c.conversation_id == bindparam("c"))
         self.event = select(event.c.data).where(*of_log, event.c.id == bindparam("id"))
@@ -55,14 +73,26 @@ class Statements:
         found = select(*columns).where(*of_receipts).order_by(receipt.c.receipt_id)
         self.receipts = found.where(receipt.c.event_id.between(bindparam("first"), bindparam("last")))
         self.receipts_of = found.where(receipt.c.event_id.in_(_list("ids")), receipt.c.member_id.in_(_list("members")))
+        self.receipt_keys = select(receipt.c.conversation_id, receipt.c.event_id, receipt.c.member_id, receipt.c.kind).where(
+            receipt.c.application_id == bindparam("a"),
+            receipt.c.conversation_id.in_(_list("cs")),
+            receipt.c.event_id.in_(_list("ids")),
+            receipt.c.member_id.in_(_list("members")),
+        )
 
         self.leg = _of(leg).where(leg.c.id == bindparam("id"))
         self.legs = _of(leg).where(leg.c.id.in_(_list("ids")))
+        self.leg_ids = self.legs.with_only_columns(leg.c.id)
         self.knocking_leg = _of(leg).where(leg.c.knocking_id == bindparam("knocking"))
         self.live_legs = _of(leg).where(leg.c.conversation_id == bindparam("c"), leg.c.status.in_(sorted(LIVE)))
 
-        self.insert: dict[str, Insert] = {table.name: insert(table) for table in (conversation, user, member, event, receipt, leg)}
-        self.update_conversation = _update(conversation, "id")
+        self.insert_conversation = insert(conversation)
+        self.insert_user = insert(user)
+        self.insert_member = insert(member)
+        self.insert_event = insert(event)
+        self.insert_receipt = insert(receipt)
+        self.insert_leg = insert(leg)
+        self._update_conversation: dict[tuple[str, ...], Update] = {}
         self.update_user = _update(user, "id")
         self.update_member = _update(member, "conversation_id", "id")
         self.update_event = _update(event, "conversation_id", "id")
@@ -84,6 +114,13 @@ class Statements:
             )
         ]
 
+    def update_conversation(self, columns: tuple[str, ...]) -> Update:
+        """Replace these columns of a row."""
+        statement = self._update_conversation.get(columns)
+        if statement is None:
+            statement = self._update_conversation[columns] = _update(self.tables.conversation, "id", columns=columns)
+        return statement
+
 
 def _list(name: str) -> Any:
     return bindparam(name, expanding=True)
@@ -93,8 +130,9 @@ def _of(table: Table) -> Select[Any]:
     return select(table).where(table.c.application_id == bindparam("a"))
 
 
-def _update(table: Table, *key: str) -> Update:
-    """Replace a row by its key; the key's parameters have ``key_`` before their names, since the values' have the plain ones."""
+def _update(table: Table, *key: str, columns: Sequence[str] = ()) -> Update:
+    """Replace ``columns`` (default: all) of a row by its key, whose parameters have ``key_`` before their names."""
     names = ("application_id", *key)
     where = [table.c[name] == bindparam(f"key_{name}") for name in names]
-    return update(table).where(*where).values({name: bindparam(name) for name in (column.name for column in table.c) if name not in names})
+    wanted = columns or [column.name for column in table.c if column.name not in names]
+    return update(table).where(*where).values({name: bindparam(name) for name in wanted})

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import anyio
 import anyio.to_thread
-from sqlalchemy import Connection, Engine, delete, insert, inspect, select
+from sqlalchemy import Connection, Insert, insert, inspect, select
 from sqlalchemy.exc import IntegrityError
 
-from conversation_kit.domain.errors import ConfigurationError, ConversationKitError, duplicate_name
+from conversation_kit.domain.errors import ConfigurationError, ConversationKitError, StorageUnavailable, duplicate_name
 from conversation_kit.domain.events import Event, EventPage
 from conversation_kit.domain.models import Conversation, Leg, Member, MemberState, User
 from conversation_kit.domain.reading import Access, EventRange, Page, Slice
 from conversation_kit.domain.scene import Changes, Decide, Needs
 from conversation_kit_sql import queries
 from conversation_kit_sql.batch import ChangeUnit, carry_out
-from conversation_kit_sql.engines import EngineSource, make_engine
+from conversation_kit_sql.engines import Database, EngineSource
 from conversation_kit_sql.rows import to_row, to_update
 from conversation_kit_sql.runner import UNAVAILABLE, Runner, Ticket, unavailable
 from conversation_kit_sql.statements import Statements
@@ -61,33 +62,37 @@ class SQLStorage:
         self._prefix = prefix
         self._tables = make_tables(prefix, schema)
         self._statements = Statements(self._tables)
-        self._engine: Engine | None = None
-        self._owns_engine = False
+        self._database: Database | None = None
         self._runner: Runner[ChangeUnit | WorkUnit] | None = None
 
     async def open(self) -> None:
         """Connect, and create or check the schema. Raises ``ConfigurationError`` or ``StorageUnavailable``."""
         if self._runner is not None:
             return
-        engine, self._owns_engine = make_engine(self._source, busy_seconds=self._busy_seconds)
-        runner: Runner[ChangeUnit | WorkUnit] = Runner(engine, self._commit)
+        database = self._database or Database(self._source, busy_seconds=self._busy_seconds)
         try:
-            await anyio.to_thread.run_sync(partial(self._prepare_schema, runner))
+            await anyio.to_thread.run_sync(self._prepare_schema, database)
         except BaseException:
-            if self._owns_engine:
-                engine.dispose()
+            database.dispose()
             raise
-        self._engine, self._runner = engine, runner
+        if self._runner is not None:
+            database.dispose()  # somebody else opened meanwhile
+            return
+        self._database, self._runner = database, Runner(database, self._commit)
+        if database.is_shared:
+            # Data in memory stay as long as this object does.
+            weakref.finalize(self, database.dispose)
 
     async def close(self) -> None:
-        """Dispose the engine, if it is ours."""
-        engine, self._engine, self._runner = self._engine, None, None
-        if engine is not None and self._owns_engine:
-            await anyio.to_thread.run_sync(engine.dispose)
+        """Close what ``open`` opened; a host's engine is left as it is."""
+        database, self._runner = self._database, None
+        if database is not None and not database.is_shared:
+            self._database = None
+            await anyio.to_thread.run_sync(database.dispose)
 
-    def _prepare_schema(self, runner: Runner[Any]) -> None:
+    def _prepare_schema(self, database: Database) -> None:
         table = self._tables.schema_version
-        with unavailable(), runner.transaction() as connection:
+        with unavailable(), database.writing() as connection:
             if self._create_schema:
                 self._tables.metadata.create_all(connection)
             elif not inspect(connection).has_table(table.name, schema=table.schema):
@@ -108,6 +113,11 @@ class SQLStorage:
             raise ConfigurationError("The storage is not open: await storage.open() first.")
         return self._runner
 
+    def _writing(self) -> AbstractContextManager[Connection]:
+        if self._database is None:
+            raise StorageUnavailable("The storage was closed while a write waited: nothing was written.")
+        return self._database.writing()
+
     async def _read(self, query: Callable[Concatenate[Connection, Statements, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._run.read(lambda connection: query(connection, self._statements, *args, **kwargs))
 
@@ -127,7 +137,7 @@ class SQLStorage:
     def _commit_changes(self, tickets: Sequence[Ticket[Any]]) -> None:
         decided = False
         try:
-            with self._run.transaction() as connection:
+            with self._writing() as connection:
                 outcomes = carry_out(connection, self._statements, tickets)
                 decided = True
         except Exception as error:
@@ -148,7 +158,7 @@ class SQLStorage:
 
     def _commit_work(self, ticket: Ticket[Any], work: Callable[[Connection], Any]) -> None:
         try:
-            with self._run.transaction() as connection:
+            with self._writing() as connection:
                 result = work(connection)
         except Exception as error:
             _settle_failure(ticket, error)
@@ -162,16 +172,16 @@ class SQLStorage:
 
     async def create_conversation(self, conversation: Conversation) -> None:
         """See ``Storage.create_conversation``."""
-        await self._insert(conversation, self._tables.conversation.name, "conversation")
+        await self._insert(conversation, self._statements.insert_conversation, "conversation")
 
     async def create_user(self, user: User) -> None:
         """See ``Storage.create_user``."""
-        await self._insert(user, self._tables.user.name, "user")
+        await self._insert(user, self._statements.insert_user, "user")
 
-    async def _insert(self, model: Conversation | User, table: str, noun: str) -> None:
+    async def _insert(self, model: Conversation | User, statement: Insert, noun: str) -> None:
         def work(connection: Connection) -> None:
             try:
-                connection.execute(self._statements.insert[table], to_row(model))
+                connection.execute(statement, to_row(model))
             except IntegrityError as error:
                 raise duplicate_name(noun, model.name) from error
 
@@ -181,7 +191,7 @@ class SQLStorage:
         """See ``Storage.update_user``."""
 
         def work(connection: Connection) -> User:
-            old = queries.get_user(connection, self._statements, application_id, user_id, None)
+            old = queries.hold_user(connection, self._statements, application_id, user_id)
             user = update(old)
             try:
                 connection.execute(self._statements.update_user, to_update(user, "id"))
@@ -199,14 +209,13 @@ class SQLStorage:
         member = self._tables.member
 
         def work(connection: Connection) -> bool:
-            queries.get_user(connection, self._statements, application_id, user_id, None)
+            queries.hold_user(connection, self._statements, application_id, user_id)
             active = select(member.c.id).where(
                 member.c.application_id == application_id, member.c.user_id == user_id, member.c.state != MemberState.LEFT
             )
             if connection.execute(active.limit(1)).first() is not None:
                 return False
-            user = self._tables.user
-            connection.execute(delete(user).where(user.c.application_id == application_id, user.c.id == user_id))
+            connection.execute(self._statements.delete_user, {"a": application_id, "id": user_id})
             return True
 
         return await self._write(work)

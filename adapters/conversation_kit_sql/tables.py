@@ -23,6 +23,9 @@ SCHEMA_VERSION = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder().decode
+_BY_KEY = {"sqlite_with_rowid": False}
+"""SQLite keeps such a table's rows in the order of their key, and no second copy of the key."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -52,7 +55,7 @@ class Json(TypeDecorator[Any]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """From text."""
-        return None if value is None else json.loads(value)
+        return None if value is None else _decode(value)
 
 
 class Word(TypeDecorator[StrEnum]):
@@ -183,6 +186,7 @@ def make_tables(prefix: str = "conversation_kit_", schema: str | None = None) ->
 
     class EventRow(Base, table=True):
         __tablename__ = f"{prefix}event"
+        __table_args__ = _BY_KEY
         application_id: str = _key(255)
         conversation_id: str = _key()
         id: int = Field(sa_type=BigInteger, primary_key=True)
@@ -190,6 +194,7 @@ def make_tables(prefix: str = "conversation_kit_", schema: str | None = None) ->
 
     class ReceiptRow(Base, table=True):
         __tablename__ = f"{prefix}receipt"
+        __table_args__ = _BY_KEY
         application_id: str = _key(255)
         conversation_id: str = _key()
         event_id: int = Field(sa_type=BigInteger, primary_key=True)

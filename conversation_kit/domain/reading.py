@@ -16,8 +16,8 @@ T = TypeVar("T")
 class Page:
     """Which rows of a list are wanted.
 
-    ``index`` is a zero-based row offset, not a page number (SEMANTICS 1.1 #6). ``start`` is inclusive,
-    ``end`` exclusive; both compare with the time of creation, which is also the order; lists of members and memberships do not look at them.
+    ``index`` is a zero-based row offset, not a page number (SEMANTICS 1.1 #6). ``start`` is inclusive, ``end`` exclusive; both
+    compare with the time of creation, which is also the order. Lists of members and memberships do not look at them.
     """
 
     size: int = 100

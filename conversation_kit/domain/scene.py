@@ -90,7 +90,8 @@ class Changes(Generic[T]):
 
     ``conversation`` is its new version, ``None`` when it stays as it is; ``destroyed`` says that it goes, with members,
     events and receipts. ``members`` and ``legs`` are inserted or replaced by id. ``events`` are appended: their ids
-    follow the old ``sequence_number`` without a hole. ``rewritten`` events replace the data at their ids. ``receipts`` are added.
+    follow the old ``sequence_number`` without a hole. ``rewritten`` events replace the data at their ids. ``receipts`` are added;
+    of one event, member and kind the first one stays. Of a conversation that does not exist only ``legs`` and ``removed_legs`` count.
     ``signals`` and ``result`` are the core's and no business of the storage.
     """
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import sys
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -10,9 +13,10 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
-from sqlalchemy import create_engine, event, text
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.pool import NullPool, StaticPool
 
 from conversation_kit import ConfigurationError, Conflict, StorageUnavailable
 from conversation_kit.domain.ids import new_id
@@ -51,14 +55,18 @@ def appending(body: str = "x") -> Any:
 
 
 async def ids(storage: SQLStorage, room: str) -> list[int]:
-    page = await storage.list_events(Access(APP, now()), room, EventRange(1000))
+    page = await storage.list_events(Access(APP, now()), room, EventRange(10_000))
     return [id for id, _ in page.rows]
+
+
+def engine_of(storage: SQLStorage) -> Engine:
+    assert storage._database is not None
+    return storage._database.engine
 
 
 def count_commits(storage: SQLStorage) -> list[int]:
     commits: list[int] = []
-    assert storage._engine is not None
-    event.listen(storage._engine, "commit", lambda connection: commits.append(1))
+    event.listen(engine_of(storage), "commit", lambda connection: commits.append(1))
     return commits
 
 
@@ -243,11 +251,9 @@ async def test_use_before_opening_is_told_so() -> None:
 
 async def test_commits_are_full_and_the_log_is_written_ahead(tmp_path: Path) -> None:
     async with opened(SQLStorage(f"sqlite:///{tmp_path}/chat.db")) as storage:
-        assert storage._engine is not None
 
         def look(pragma: str) -> Sequence[Any]:
-            assert storage._engine is not None
-            with storage._engine.connect() as connection:
+            with engine_of(storage).connect() as connection:
                 return tuple(connection.exec_driver_sql(f"PRAGMA {pragma}").one())
 
         assert look("journal_mode") == ("wal",)
@@ -260,3 +266,170 @@ async def test_an_engine_without_a_pool_works_too(tmp_path: Path) -> None:
         room = await make_room(storage)
         await at_once(*(storage.change(APP, room, Needs(), appending()) for _ in range(10)))
         assert await ids(storage, room) == list(range(1, 11))
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_leader_that_asyncio_cancels_takes_nobody_with_it(tmp_path: Path) -> None:
+    """Cancelled from outside, as by ``asyncio.wait_for``: no shield of anyio's holds that off."""
+    async with opened(SQLStorage(f"sqlite:///{tmp_path}/chat.db")) as storage:
+        room = await make_room(storage)
+        gates = [(threading.Event(), threading.Event()) for _ in range(2)]
+
+        def slow(entered: threading.Event, go_on: threading.Event) -> Any:
+            def decide(scene: Scene) -> Changes[int]:
+                entered.set()
+                assert go_on.wait(10)
+                changes: Changes[int] = appending()(scene)
+                return changes
+
+            return asyncio.ensure_future(storage.change(APP, room, Needs(), decide))
+
+        with anyio.fail_after(20):
+            first = slow(*gates[0])
+            await anyio.to_thread.run_sync(gates[0][0].wait)
+            # These wait for the first one and then make one batch, led by the first of them.
+            leader = slow(*gates[1])
+            followers = [asyncio.ensure_future(storage.change(APP, room, Needs(), appending())) for _ in range(5)]
+            await anyio.lowlevel.checkpoint()
+            gates[0][1].set()
+            await first
+            await anyio.to_thread.run_sync(gates[1][0].wait)
+            leader.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await leader
+            await anyio.lowlevel.checkpoint()
+            assert not any(follower.done() for follower in followers)
+            late = asyncio.ensure_future(storage.change(APP, room, Needs(), appending()))
+            gates[1][1].set()
+            assert [(await follower).result for follower in (*followers, late)] == [3, 4, 5, 6, 7, 8]
+        assert await ids(storage, room) == list(range(1, 9))
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_leader_that_asyncio_cancels_at_any_moment_takes_nobody_with_it(tmp_path: Path) -> None:
+    async with opened(SQLStorage(f"sqlite:///{tmp_path}/chat.db")) as storage:
+        room = await make_room(storage)
+
+        def write() -> asyncio.Future[Changes[int]]:
+            return asyncio.ensure_future(storage.change(APP, room, Needs(), appending()))
+
+        told: list[int] = []
+        with anyio.fail_after(20):
+            for moment in range(12):
+                first, leader, *followers = [write() for _ in range(5)]
+                told.append((await first).result)
+                for _ in range(moment):
+                    await asyncio.sleep(0)
+                leader.cancel()
+                await asyncio.wait([leader])
+                told += [(await follower).result for follower in followers]
+        stored = await ids(storage, room)
+        assert stored == list(range(1, len(stored) + 1))
+        assert sorted(told) == sorted(set(told) & set(stored))
+        assert len(told) == 12 * 4
+
+
+async def test_a_host_whose_engine_begins_transactions_itself_is_no_obstacle(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/host.db")
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    try:
+        async with opened(SQLStorage(engine)) as storage:
+            room = await make_room(storage)
+            results = await at_once(*(storage.change(APP, room, Needs(), appending()) for _ in range(10)))
+            assert not [one for one in results if isinstance(one, Exception)]
+            assert await ids(storage, room) == list(range(1, 11))
+    finally:
+        engine.dispose()
+
+
+async def test_a_hosts_engine_in_memory_must_be_shared_by_threads() -> None:
+    apart = create_engine("sqlite://")
+    together = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    try:
+        with pytest.raises(ConfigurationError, match="StaticPool"):
+            await SQLStorage(apart).open()
+        async with opened(SQLStorage(together)) as storage:
+            assert await ids(storage, await make_room(storage)) == []
+    finally:
+        apart.dispose()
+        together.dispose()
+
+
+def test_several_event_loops_may_use_one_storage(tmp_path: Path) -> None:
+    storage = SQLStorage(f"sqlite:///{tmp_path}/chat.db")
+
+    async def prepare() -> str:
+        await storage.open()
+        return await make_room(storage)
+
+    room = anyio.run(prepare)
+
+    async def talk() -> None:
+        async with anyio.create_task_group() as group:
+            for _ in range(25):
+                group.start_soon(storage.change, APP, room, Needs(), appending())
+
+    threads = [threading.Thread(target=anyio.run, args=(talk,), kwargs={"backend": backend}) for backend in ("asyncio", "trio", "asyncio")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    async def finish() -> list[int]:
+        try:
+            return await ids(storage, room)
+        finally:
+            await storage.close()
+
+    assert anyio.run(finish) == list(range(1, 76))
+
+
+WRITER = """
+import sys, anyio
+sys.path.insert(0, {tests!r})
+from tests.adapters.test_sql import APP, SQLStorage, appending, opened
+from conversation_kit.domain.scene import Needs
+
+async def main():
+    async with opened(SQLStorage({url!r})) as storage:
+        async with anyio.create_task_group() as group:
+            for _ in range(20):
+                group.start_soon(write, storage)
+
+async def write(storage):
+    for _ in range(10):
+        await storage.change(APP, {room!r}, Needs(), appending())
+
+anyio.run(main)
+"""
+
+
+async def test_several_processes_share_one_gapless_log(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/chat.db"
+    async with opened(SQLStorage(url)) as storage:
+        room = await make_room(storage)
+        code = WRITER.format(url=url, room=room, tests=str(Path(__file__).parents[2]))
+        results = await at_once(*(anyio.run_process([sys.executable, "-c", code]) for _ in range(3)))
+        assert [one for one in results if isinstance(one, Exception)] == []
+        assert await ids(storage, room) == list(range(1, 601))
+
+
+async def test_only_the_writer_moves_the_log_into_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("conversation_kit_sql.engines.CHECKPOINT_AFTER", 100)
+    async with opened(SQLStorage(f"sqlite:///{tmp_path}/chat.db")) as storage:
+        room = await make_room(storage)
+        with engine_of(storage).connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar() == 0
+        size = (tmp_path / "chat.db").stat().st_size
+        for _ in range(2):
+            await at_once(*(storage.change(APP, room, Needs(), appending("x" * 1000)) for _ in range(100)))
+        assert (tmp_path / "chat.db").stat().st_size > size
+        assert await ids(storage, room) == list(range(1, 201))

@@ -1,0 +1,39 @@
+"""For tests of what you plug into the kit: the contract of a storage and a clock and ids that do as told. Needs pytest.
+
+A custom adapter's whole test file, beside the ``anyio_backend`` fixture of its conftest:
+
+    class TestMine(StorageContract):
+        @asynccontextmanager
+        async def open_storage(self, folder: Path) -> AsyncIterator[Storage]:
+            yield MyStorage(folder)
+"""
+
+import pytest
+
+# Before they are imported, or their asserts would fail without showing the values.
+pytest.register_assert_rewrite(
+    *(
+        f"{__name__}.{name}"
+        for name in (
+            "bench",
+            "contract_access",
+            "contract_changes",
+            "contract_concurrency",
+            "contract_conversations",
+            "contract_durability",
+            "contract_events",
+            "contract_legs",
+            "contract_members",
+            "contract_scenes",
+            "contract_users",
+            "contract_values",
+            "racing",
+        )
+    )
+)
+
+from conversation_kit.testing.clock import FakeClock  # noqa: E402
+from conversation_kit.testing.contract import StorageContract  # noqa: E402
+from conversation_kit.testing.ids import SequentialIds  # noqa: E402
+
+__all__ = ["FakeClock", "SequentialIds", "StorageContract"]

@@ -1,0 +1,34 @@
+"""Everything that the docstrings of ``ports.Storage`` promise, as tests."""
+
+from __future__ import annotations
+
+from conversation_kit.testing.contract_access import AccessContract
+from conversation_kit.testing.contract_changes import ChangesContract
+from conversation_kit.testing.contract_concurrency import ConcurrencyContract
+from conversation_kit.testing.contract_conversations import ConversationsContract
+from conversation_kit.testing.contract_durability import DurabilityContract
+from conversation_kit.testing.contract_events import EventsContract
+from conversation_kit.testing.contract_legs import LegsContract
+from conversation_kit.testing.contract_members import MembersContract
+from conversation_kit.testing.contract_scenes import ScenesContract
+from conversation_kit.testing.contract_users import UsersContract
+from conversation_kit.testing.contract_values import ValuesContract
+
+
+class StorageContract(
+    ConversationsContract,
+    UsersContract,
+    MembersContract,
+    EventsContract,
+    LegsContract,
+    AccessContract,
+    ScenesContract,
+    ChangesContract,
+    ConcurrencyContract,
+    ValuesContract,
+    DurabilityContract,
+):
+    """Inherit, override ``open_storage``, and pytest runs the suite on your storage; see ``bench.Contract`` for the knobs.
+
+    The tests run on whatever event loops the ``anyio_backend`` fixture of your conftest names, a fresh folder for each.
+    """

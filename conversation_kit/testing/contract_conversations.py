@@ -1,0 +1,194 @@
+"""Conversations: their names, lists and expiry."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from conversation_kit.domain.models import Conversation
+from conversation_kit.domain.reading import Page, Slice
+from conversation_kit.domain.scene import Changes, Draft
+from conversation_kit.testing.bench import APP, OTHER, Bench, Contract, assert_pages, assert_ranges, assert_same, no_conversation, taken
+from conversation_kit.testing.racing import together, winner
+
+RACERS = 32
+
+
+def rename(bench: Bench, conversation: Conversation, name: str) -> Callable[[], Awaitable[object]]:
+    """A task that gives the conversation another name."""
+    return lambda: bench.edit(conversation.id, lambda draft: draft.update(name=name))
+
+
+def listing(bench: Bench, application_id: str = APP) -> Callable[[Page], Awaitable[Slice[Conversation]]]:
+    """The application's list of conversations."""
+    return lambda page: bench.storage.list_conversations(application_id, page, bench.clock())
+
+
+class ConversationsContract(Contract):
+    """Names are unique in an application, lists are by creation, and what has expired is in none."""
+
+    async def test_a_created_conversation_is_found(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            conversation = await bench.conversation("room")
+            found, members = await bench.storage.get_conversation(bench.access(), conversation.id, 10)
+            assert_same(found, conversation)
+            assert list(members) == []
+
+    async def test_a_conversation_name_that_is_taken_is_refused(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            first = await bench.conversation("room")
+            with taken("conversation"):
+                await bench.conversation("room")
+            assert_same((await listing(bench)(Page())).items, [first])
+
+    async def test_another_application_may_use_the_same_conversation_name(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            ours, theirs = await bench.conversation("room"), await bench.conversation("room", OTHER)
+            assert_same((await listing(bench)(Page())).items, [ours])
+            assert_same((await listing(bench, OTHER)(Page())).items, [theirs])
+            renamed = await bench.conversation("other")
+            await rename(bench, renamed, "hall")()
+            await bench.conversation("hall", OTHER)
+
+    async def test_conversation_names_are_compared_exactly(self, tmp_path: Path) -> None:
+        names = ["room", "Room", "room ", " room", "röom", "ro\u0308om", "roo\u200bm", "rооm"]  # noqa: RUF001 - the last one is half Cyrillic
+        async with self.bench(tmp_path) as bench:
+            made = [await bench.conversation(name) for name in names]
+            assert_same((await listing(bench)(Page())).items, made)
+
+    async def test_of_32_racers_for_a_conversation_name_exactly_one_wins(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            outcomes = await together(*[partial(bench.conversation, "room") for _ in range(RACERS)])
+            winner(outcomes, "conversation")
+            assert (await listing(bench)(Page())).total == 1
+
+    async def test_of_32_conversations_renamed_to_the_same_name_exactly_one_gets_it(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            rooms = [await bench.conversation(f"room {number}") for number in range(RACERS)]
+            won = winner(await together(*[rename(bench, room, "hall") for room in rooms]), "conversation")
+            names = [(await bench.stored(room)).name for room in rooms]
+            assert names == ["hall" if number == won else room.name for number, room in enumerate(rooms)]
+
+    async def test_creations_and_renames_race_for_a_conversation_name_alike(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            rooms = [await bench.conversation(f"room {number}") for number in range(RACERS // 2)]
+            racers = [racer for room in rooms for racer in (rename(bench, room, "hall"), partial(bench.conversation, "hall"))]
+            winner(await together(*racers), "conversation")
+            assert [room.name for room in (await listing(bench)(Page())).items].count("hall") == 1
+
+    async def test_a_rename_frees_the_old_conversation_name(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            room = await bench.conversation("room")
+            await rename(bench, room, "hall")()
+            assert_same(await bench.stored(room), replace(room, name="hall"))
+            await bench.conversation("room")
+            with taken("conversation"):
+                await bench.conversation("hall")
+
+    async def test_a_rename_to_a_taken_name_is_refused_and_nothing_of_its_change_is_written(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            room, user = await bench.conversation("room"), await bench.user()
+            await bench.conversation("hall")
+            leg, member = bench.make_leg(conversation_id=room.id), bench.make_member(room, user)
+
+            def work(draft: Draft) -> None:
+                draft.update(name="hall", display_name="The Hall")
+                draft.append("text", {"text": "hello"})
+                draft.save_member(member)
+                draft.save_leg(leg)
+
+            with taken("conversation"):
+                await bench.edit(room.id, work)
+            found, members = await bench.storage.get_conversation(bench.access(), room.id, 10)
+            assert_same(found, room)
+            assert list(members) == []
+            assert await bench.log(room.id) == []
+            assert (await bench.storage.list_legs(APP, Page())).total == 0
+            await bench.say(room.id, "the log goes on without a hole")
+
+    async def test_a_conversation_keeps_its_name_through_changes_and_may_be_given_it_again(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            room = await bench.conversation("room")
+            await rename(bench, room, "room")()
+            await bench.edit(room.id, lambda draft: draft.update(display_name="The Room"))
+            await rename(bench, room, "hall")()
+            await rename(bench, room, "room")()
+            assert_same(await bench.stored(room), replace(room, display_name="The Room"))
+
+    async def test_a_destroyed_conversation_frees_its_name(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            first = await bench.conversation("room")
+            await bench.destroy(first)
+            second = await bench.conversation("room")
+            with no_conversation():
+                await bench.stored(first)
+            assert_same((await listing(bench)(Page())).items, [second])
+
+    async def test_lists_conversations_by_creation_page_by_page(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            await bench.conversation("theirs", OTHER)
+            instants = [bench.tick() for _ in range(6)]
+            made = [await bench.conversation(created=instants[number]) for number in (3, 0, 5, 1, 4, 2)]
+            rows = sorted(made, key=lambda room: room.created)
+            await assert_pages(listing(bench), rows)
+            await assert_ranges(listing(bench), rows, lambda room: room.created)
+
+    async def test_lists_conversations_of_the_same_instant_by_id(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            now = bench.tick()
+            rows = [await bench.conversation(f"room {number}", id=f"CON-{number}", created=now) for number in (4, 1, 3, 0, 2)]
+            await assert_pages(listing(bench), sorted(rows, key=lambda room: room.id))
+
+    async def test_an_application_without_conversations_has_an_empty_list(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            await bench.conversation("theirs", OTHER)
+            found = await listing(bench)(Page())
+            assert list(found.items) == []
+            assert found.total == 0
+
+    async def test_a_conversation_is_in_the_list_until_the_instant_at_which_it_expires(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            expires_at = bench.clock() + timedelta(minutes=1)
+            stays, goes = await bench.conversation(), await bench.conversation(expires_at=expires_at)
+            storage, early = bench.storage, timedelta(milliseconds=-1)
+            before = await storage.list_conversations(APP, Page(), expires_at + early)
+            assert_same(before.items, [stays, goes])
+            after = await storage.list_conversations(APP, Page(size=1), expires_at)
+            assert_same(after.items, [stays])
+            assert after.total == 1
+
+    async def test_names_the_expired_conversations_of_the_application(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            now = bench.clock() + timedelta(minutes=1)
+            late = timedelta(milliseconds=1)
+            await bench.conversation()
+            await bench.conversation(expires_at=now + late)
+            await bench.conversation(application_id=OTHER, expires_at=now)
+            gone = {(await bench.conversation(expires_at=instant)).id for instant in (now, now - late, bench.clock())}
+            found = await bench.storage.expired_conversations(APP, now, 10)
+            assert len(found) == 3
+            assert set(found) == gone
+            some = await bench.storage.expired_conversations(APP, now, 2)
+            assert len(some) == len(set(some)) == 2, "at most limit"
+            assert set(some) < gone
+            assert list(await bench.storage.expired_conversations("app-3", now, 10)) == []
+
+    async def test_an_expired_conversation_keeps_its_name_until_it_is_destroyed(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            room = await bench.conversation("room", expires_at=bench.clock())
+            with taken("conversation"):
+                await bench.conversation("room")
+            await bench.commit(room.id, Changes(None, destroyed=True))
+            await bench.conversation("room")
+            assert list(await bench.storage.expired_conversations(APP, bench.clock(), 10)) == []
+
+    async def test_a_conversation_that_is_used_again_does_not_expire(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            room = await bench.conversation(expires_at=bench.clock() + timedelta(minutes=1))
+            await bench.edit(room.id, lambda draft: draft.update(expires_at=None))
+            bench.clock.advance(3600)
+            assert list(await bench.storage.expired_conversations(APP, bench.clock(), 10)) == []
+            assert_same(await bench.stored(room), replace(room, expires_at=None))

@@ -1,0 +1,97 @@
+"""Durability: what was committed is there afterwards, and others on the same data respect it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from conversation_kit.domain.models import ReceiptKind
+from conversation_kit.ports import Storage
+from conversation_kit.testing.bench import APP, Bench, Contract
+from conversation_kit.testing.racing import failures, together, winner
+
+
+class DurabilityContract(Contract):
+    """What is promised of opening, closing and coming back."""
+
+    async def test_it_is_a_storage(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            assert isinstance(bench.storage, Storage)
+
+    async def test_opening_and_closing_twice_does_no_harm(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            room = await bench.conversation()
+            await bench.storage.open()
+            assert await bench.stored(room) == room
+            await bench.storage.close()
+            await bench.storage.close()
+            await bench.storage.open()
+
+    async def test_data_outlives_close(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            room = await bench.conversation()
+            events = await bench.say(room.id, "one")
+            await bench.storage.close()
+            await bench.storage.open()
+            assert (await bench.stored(room)).sequence_number == 1
+            assert await bench.log(room.id) == events
+            assert (await bench.say(room.id, "two"))[0].id == 2
+
+    async def test_data_outlives_the_storage_object(self, tmp_path: Path) -> None:
+        self._needs_durability()
+        async with self.bench(tmp_path) as bench:
+            ana, room = await bench.user("ana"), await bench.conversation("room")
+            member = await bench.member(room, ana)
+            leg = await bench.leg(conversation_id=room.id)
+            one, two = await bench.say(room.id, "one", "two")
+            receipt = await bench.receive(one, member, ReceiptKind.SEEN, 2)
+            stored = await bench.stored(room)
+        async with self.bench(tmp_path) as later:
+            assert await later.storage.get_user(APP, name="ana") == ana
+            assert await later.storage.get_conversation(bench.access(), room.id, 10) == (stored, [member])
+            assert await later.storage.get_leg(APP, leg.id) == leg
+            log = await later.log(room.id)
+            assert [event.data for event in log] == [one.data, two.data]
+            assert list(log[0].receipts) == [receipt]
+            assert (await later.say(room.id, "three"))[0].id == 3
+
+    async def test_two_storages_on_the_same_data_see_each_other(self, tmp_path: Path) -> None:
+        self._needs_durability()
+        async with self.bench(tmp_path) as here, self.bench(tmp_path) as there:
+            room = await here.conversation()
+            for bench, other in ((here, there), (there, here)) * 3:
+                (event,) = await bench.say(room.id, "hello")
+                assert event.id is not None
+                assert await other.storage.get_event(other.access(), room.id, event.id) == event
+            winner(await together(*[partial(bench.user, "ana") for bench in (here, there) * 4]), "user")
+
+    async def test_two_storages_on_the_same_data_share_gapless_ids(self, tmp_path: Path) -> None:
+        self._needs_durability()
+        async with self.bench(tmp_path) as here, self.bench(tmp_path) as there:
+            room = await here.conversation()
+
+            async def talk(bench: Bench) -> None:
+                for _ in range(20):
+                    await bench.say(room.id, "hello")
+
+            assert failures(await together(*[partial(talk, bench) for bench in (here, there) * 4])) == []
+            for bench in (here, there):
+                assert [event.id for event in await bench.log(room.id)] == list(range(1, 161))
+
+    async def test_several_storages_may_be_opened_at_once_on_new_data(self, tmp_path: Path) -> None:
+        self._needs_durability()
+
+        async def use(name: str) -> None:
+            async with self.bench(tmp_path) as bench:
+                await bench.user(name)
+
+        assert failures(await together(*[partial(use, name) for name in "abcd"])) == []
+        async with self.bench(tmp_path) as bench:
+            for name in "abcd":
+                assert (await bench.storage.get_user(APP, name=name)).name == name
+
+    def _needs_durability(self) -> None:
+        if not self.durable:
+            pytest.skip("the storage forgets when it is gone")

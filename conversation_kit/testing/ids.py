@@ -1,0 +1,17 @@
+"""Ids for tests."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+
+class SequentialIds:
+    """Makes ``CON-00000001``, ``CON-00000002``, ``USR-00000001``, ...: the same ones in every run, and they sort as they were made."""
+
+    def __init__(self) -> None:
+        self._made: Counter[str] = Counter()
+
+    def __call__(self, prefix: str) -> str:
+        """The next id with this prefix."""
+        self._made[prefix] += 1
+        return f"{prefix}-{self._made[prefix]:08}"
