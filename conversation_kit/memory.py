@@ -21,12 +21,26 @@ R = TypeVar("R", Conversation, User, Leg)
 
 @dataclass(slots=True)
 class _Room:
-    """One conversation with all that is in it; the event with id n is ``events[n - 1]``."""
+    """One conversation with all that is in it; the event with id n is ``events[n - 1]``.
+
+    ``active`` holds the invited and joined members once more, by user and id.
+    """
 
     conversation: Conversation
     members: dict[str, Member] = field(default_factory=dict)
+    active: dict[str, dict[str, Member]] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
     receipts: dict[int, dict[tuple[str, ReceiptKind], Receipt]] = field(default_factory=dict)
+
+    def put(self, member: Member) -> None:
+        self.members[member.id] = member
+        if member.is_active:
+            self.active.setdefault(member.user_id, {})[member.id] = member
+        else:
+            self.active.get(member.user_id, {}).pop(member.id, None)
+
+    def active_members(self, user: User | None) -> Iterable[Member]:
+        return self.active.get(user.id, {}).values() if user is not None else ()
 
 
 @dataclass(slots=True)
@@ -94,7 +108,7 @@ class MemoryStorage:
         application = self._application(access.application_id)
         room = application.rooms.get(conversation_id)
         user = application.user_named(access.user_name)
-        own = [member for member in room.members.values() if member.user_id == user.id and member.is_active] if room and user else []
+        own = list(room.active_members(user)) if room else []
         check_access(access, room.conversation if room else None, user, own)
         assert room is not None
         return room
@@ -103,7 +117,7 @@ class MemoryStorage:
         """See ``Storage.get_conversation``."""
         with self._lock:
             room = self._readable(access, conversation_id)
-            ordered = sorted(room.members.values(), key=lambda member: not member.is_active)
+            ordered = sorted(room.members.values(), key=lambda member: (not member.is_active, *_age(member)))
             return room.conversation, ordered[:members]
 
     async def list_conversations(self, application_id: str, page: Page, now: datetime) -> Slice[Conversation]:
@@ -155,9 +169,9 @@ class MemoryStorage:
                 del application.user_names[old.name]
                 application.user_names[user.name] = user.id
                 for conversation_id in application.rooms_of_user.get(user_id, ()):
-                    members = application.rooms[conversation_id].members
-                    for member in [member for member in members.values() if member.user_id == user_id]:
-                        members[member.id] = replace(member, user_name=user.name)
+                    room = application.rooms[conversation_id]
+                    for member in [member for member in room.members.values() if member.user_id == user_id]:
+                        room.put(replace(member, user_name=user.name))
             application.users[user_id] = user
             return user
 
@@ -168,7 +182,7 @@ class MemoryStorage:
             user = application.users.get(user_id)
             if user is None:
                 raise user_not_found(user_id)
-            if any(_memberships(application, user_id)):
+            if any(_memberships(application, user)):
                 return False
             del application.users[user_id]
             del application.user_names[user.name]
@@ -177,16 +191,15 @@ class MemoryStorage:
     async def list_memberships(self, application_id: str, user_id: str, page: Page, now: datetime) -> Slice[tuple[Conversation, Member]]:
         """See ``Storage.list_memberships``."""
         with self._lock:
-            found = [pair for pair in _memberships(self._application(application_id), user_id) if not is_expired(pair[0], now)]
+            application = self._application(application_id)
+            found = [pair for pair in _memberships(application, application.users.get(user_id)) if not is_expired(pair[0], now)]
             found.sort(key=lambda pair: (pair[0].created, pair[0].id, pair[1].created, pair[1].id), reverse=page.descending)
             return Slice(found[page.index : page.index + page.size], len(found))
 
     async def list_members(self, access: Access, conversation_id: str, page: Page) -> Slice[Member]:
         """See ``Storage.list_members``."""
         with self._lock:
-            members = list(self._readable(access, conversation_id).members.values())
-            if page.descending:
-                members.reverse()
+            members = sorted(self._readable(access, conversation_id).members.values(), key=_age, reverse=page.descending)
             return Slice(members[page.index : page.index + page.size], len(members))
 
     async def get_member(self, access: Access, conversation_id: str, member_id: str) -> Member:
@@ -234,18 +247,7 @@ class MemoryStorage:
 def _scene(application: _Application, room: _Room | None, needs: Needs) -> Scene:
     caller = application.user_named(needs.caller)
     user = application.users.get(needs.user_id) if needs.user_id is not None else application.user_named(needs.user_name)
-    leg_ids = set(needs.legs)
-    legs = (
-        [
-            leg
-            for leg in application.legs.values()
-            if leg.id in leg_ids
-            or (needs.knocking_id is not None and leg.knocking_id == needs.knocking_id)
-            or (needs.live_legs and room is not None and leg.conversation_id == room.conversation.id and leg.is_live)
-        ]
-        if (leg_ids or needs.knocking_id is not None or needs.live_legs)
-        else []
-    )
+    legs = _legs(application, room, needs)
     if room is None:
         return Scene(None, caller, user, legs=legs)
     conversation = room.conversation
@@ -254,15 +256,30 @@ def _scene(application: _Application, room: _Room | None, needs: Needs) -> Scene
         for id in needs.events
         if 1 <= id <= len(room.events)
     }
-    wanted = {*needs.members, *(event.sender for event in events.values())}
-    people = {found.id for found in (caller, user) if found is not None}
-    members = [member for member in room.members.values() if member.id in wanted or (member.is_active and member.user_id in people)]
-    in_scene = {member.id for member in members}
+    members = {member.id: member for person in (caller, user) for member in room.active_members(person)}
+    senders = [event.sender for event in events.values() if event.sender is not None]
+    for member_id in (*needs.members, *senders):
+        if member_id in room.members:
+            members[member_id] = room.members[member_id]
     for id, event in events.items():
         if id in room.receipts:
-            receipts = [receipt for receipt in room.receipts[id].values() if receipt.member_id in in_scene]
+            receipts = [receipt for receipt in room.receipts[id].values() if receipt.member_id in members]
             events[id] = replace(event, receipts=receipts)
-    return Scene(conversation, caller, user, members, events, legs)
+    return Scene(conversation, caller, user, sorted(members.values(), key=_age), events, legs)
+
+
+def _age(member: Member) -> tuple[datetime, str]:
+    return member.created, member.id
+
+
+def _legs(application: _Application, room: _Room | None, needs: Needs) -> list[Leg]:
+    found = {id: application.legs[id] for id in needs.legs if id in application.legs}
+    if needs.knocking_id is not None or needs.live_legs:
+        for leg in application.legs.values():
+            knocks = needs.knocking_id is not None and leg.knocking_id == needs.knocking_id
+            if knocks or (needs.live_legs and room is not None and leg.conversation_id == room.conversation.id and leg.is_live):
+                found[leg.id] = leg
+    return list(found.values())
 
 
 def _commit_room(application: _Application, room: _Room, changes: Changes[T]) -> None:
@@ -282,7 +299,7 @@ def _commit_room(application: _Application, room: _Room, changes: Changes[T]) ->
             application.room_names[new.name] = new.id
         room.conversation = new
     for member in changes.members:
-        room.members[member.id] = member
+        room.put(member)
         application.rooms_of_user.setdefault(member.user_id, {})[old.id] = None
     room.events.extend(event.data for event in changes.events)
     for event in changes.rewritten:
@@ -292,12 +309,11 @@ def _commit_room(application: _Application, room: _Room, changes: Changes[T]) ->
         room.receipts.setdefault(receipt.event_id, {}).setdefault((receipt.member_id, receipt.kind), receipt)
 
 
-def _memberships(application: _Application, user_id: str) -> Iterable[tuple[Conversation, Member]]:
-    for conversation_id in application.rooms_of_user.get(user_id, ()):
+def _memberships(application: _Application, user: User | None) -> Iterable[tuple[Conversation, Member]]:
+    for conversation_id in application.rooms_of_user.get(user.id, ()) if user is not None else ():
         room = application.rooms[conversation_id]
-        for member in room.members.values():
-            if member.user_id == user_id and member.is_active:
-                yield room.conversation, member
+        for member in room.active_members(user):
+            yield room.conversation, member
 
 
 def _paged(rows: Iterable[R], page: Page) -> Slice[R]:

@@ -56,11 +56,13 @@ class Events(Service):
         if command is not asked:
             text = self._check(command)
 
+        kind = receipt_kind(command.type)
+
         def decide(scene: Scene) -> Changes[Event]:
             draft = Draft(scene, self.core.clock())
             author = self._actor(scene, command.sender, free=free)
             target = require_present(require_member(scene, command.to)) if command.to is not None else None
-            if (kind := receipt_kind(command.type)) is not None:
+            if kind is not None:
                 return _receive(draft, command, kind, author, text)
             author_id = author.id if author else None
             if command.type in EPHEMERAL:
@@ -70,7 +72,7 @@ class Events(Service):
                 _switch_media(draft, target or author, command.type)
             return draft.done(event)
 
-        receipt = receipt_target(command.body) if receipt_kind(command.type) is not None else None
+        receipt = receipt_target(command.body) if kind is not None else None
         needs = Needs(
             caller=self.principal.user_name,
             members=tuple(id for id in (command.sender, command.to) if id is not None),
