@@ -20,7 +20,11 @@ logger = logging.getLogger("conversation_kit")
 
 C = TypeVar("C", bound=Command)
 OnFailure: TypeAlias = Literal["reject", "allow"]
-_limiter: RunVar[anyio.CapacityLimiter] = RunVar("conversation_kit_callbacks")
+THREADS = 40
+"""How many of the host's sync functions of one kind may run at once."""
+
+Pool: TypeAlias = RunVar[anyio.CapacityLimiter]
+_hook_threads: Pool = RunVar("conversation_kit_hooks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +42,17 @@ class Context:
 Hook: TypeAlias = Callable[[Any, Context], Awaitable[Command | None] | Command | None]
 
 
-async def call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a host's function: an async one here, a sync one in a worker thread that a time limit can leave behind."""
+async def call(pool: Pool, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a host's function: an async one here, a sync one in a worker thread that a time limit can leave behind.
+
+    Each kind of function has threads of its own, so that receivers that hang keep no hook from running.
+    """
     if is_async(function):
         return await function(*arguments)
-    limiter = _limiter.get(None)
+    limiter = pool.get(None)
     if limiter is None:
-        limiter = anyio.CapacityLimiter(40)
-        _limiter.set(limiter)
+        limiter = anyio.CapacityLimiter(THREADS)
+        pool.set(limiter)
     result = await anyio.to_thread.run_sync(lambda: function(*arguments), abandon_on_cancel=True, limiter=limiter)
     return await result if inspect.isawaitable(result) else result
 
@@ -85,17 +92,24 @@ class Hooks:
         self._registrations.append(_Registration(command, hook, timeout, on_failure))
         self._by_type.clear()
 
+    def watch(self, command: Command) -> bool:
+        """Whether any hook sees this command."""
+        return bool(self._of(type(command)))
+
+    def _of(self, type_: type[Command]) -> tuple[_Registration, ...]:
+        registrations = self._by_type.get(type_)
+        if registrations is None:
+            registrations = tuple(one for one in self._registrations if issubclass(type_, one.command))
+            self._by_type[type_] = registrations
+        return registrations
+
     async def run(self, command: C, principal: Principal) -> C:
         """Let every hook see the command as the one before left it.
 
         Raises what a hook raises of ``RequestError`` (``Rejected`` among them), and ``HookFailed`` when a hook registered with
         ``on_failure="reject"`` raises anything else or runs out of time.
         """
-        type_ = type(command)
-        registrations = self._by_type.get(type_)
-        if registrations is None:
-            registrations = tuple(one for one in self._registrations if issubclass(type_, one.command))
-            self._by_type[type_] = registrations
+        registrations = self._of(type(command))
         if not registrations:
             return command
         context = Context(principal)
@@ -108,7 +122,7 @@ class Hooks:
     async def _run_one(self, registration: _Registration, command: C, context: Context) -> C | None:
         try:
             with anyio.fail_after(registration.timeout):
-                changed = await call(registration.hook, command, context)
+                changed = await call(_hook_threads, registration.hook, command, context)
             if changed is not None and type(changed) is not type(command):
                 raise TypeError(f"a hook of {type(command).__name__} returned {type(changed).__name__}")
         except RequestError:

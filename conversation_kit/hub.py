@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import anyio
+from anyio.lowlevel import RunVar
 
 from conversation_kit.domain.errors import ConfigurationError
 from conversation_kit.domain.signals import EventCreated, Signal
-from conversation_kit.hooks import call
+from conversation_kit.hooks import Pool, call
 
 logger = logging.getLogger("conversation_kit")
 
@@ -22,6 +23,7 @@ MAX_CHAIN = 16
 """How deep receivers may cause signals that cause signals: an echo bot that answers itself stops here."""
 
 Receiver: TypeAlias = Callable[[Any], Awaitable[None] | None]
+_receiver_threads: Pool = RunVar("conversation_kit_receivers")
 _chain: ContextVar[int] = ContextVar("conversation_kit_chain", default=0)
 
 
@@ -65,7 +67,7 @@ class Hub:
             raise ConfigurationError(f"on() takes a signal class such as MemberJoined or an event type, not {what!r}.")
 
     async def publish(self, signals: Sequence[Signal]) -> None:
-        """Give each signal to its receivers, one signal after the other, the receivers of one side by side.
+        """Give the signals of one commit to their receivers, side by side; each receiver gets its own in order, within one time limit.
 
         Returns when all are done or out of time. Raises nothing that a receiver raises.
         """
@@ -75,24 +77,23 @@ class Hub:
         if depth >= MAX_CHAIN:
             logger.error("receivers cause signals more than %d deep; %d signals are not delivered", MAX_CHAIN, len(signals))
             return
+        wanted = [(one, [signal for signal in signals if one.wants(signal)]) for one in self._registrations]
         token = _chain.set(depth + 1)
         try:
-            for signal in signals:
-                wanting = [one for one in self._registrations if one.wants(signal)]
-                if len(wanting) == 1:
-                    await self._deliver(wanting[0], signal)
-                elif wanting:
-                    async with anyio.create_task_group() as group:
-                        for registration in wanting:
-                            group.start_soon(self._deliver, registration, signal)
+            async with anyio.create_task_group() as group:
+                for registration, own in wanted:
+                    if own:
+                        group.start_soon(self._deliver, registration, own)
         finally:
             _chain.reset(token)
 
-    async def _deliver(self, registration: _Registration, signal: Signal) -> None:
-        try:
-            with anyio.fail_after(registration.timeout):
-                await call(registration.receiver, signal)
-        except TimeoutError:
-            logger.exception("receiver %s of %s ran longer than %s s", registration.name, type(signal).__name__, registration.timeout)
-        except Exception:
-            logger.exception("receiver %s of %s raised", registration.name, type(signal).__name__)
+    async def _deliver(self, registration: _Registration, signals: Sequence[Signal]) -> None:
+        with anyio.move_on_after(registration.timeout) as scope:
+            for signal in signals:
+                try:
+                    await call(_receiver_threads, registration.receiver, signal)
+                except Exception:
+                    logger.exception("receiver %s of %s raised", registration.name, type(signal).__name__)
+        if scope.cancelled_caught:
+            names = ", ".join(type(signal).__name__ for signal in signals)
+            logger.error("receiver %s of %s ran longer than %s s", registration.name, names, registration.timeout)

@@ -153,8 +153,12 @@ class ConversationKit:
         await self._core.opening.start()
 
     async def stop(self) -> None:
-        """Close the storage when nobody else has it started; the next use opens it again."""
+        """Close the storage when nobody else has it started, and nobody uses it without; the next use opens it again."""
         await self._core.opening.stop()
+
+    async def close(self) -> None:
+        """Close the storage whoever uses it, for scripts that run no lifespan; the next use opens it again."""
+        await self._core.opening.close()
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:

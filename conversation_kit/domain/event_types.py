@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from conversation_kit.domain.errors import InvalidInput
+from conversation_kit.domain.events import is_tombstone
 from conversation_kit.domain.models import JSONObject, ReceiptKind
 
 MAX_CUSTOM_BODY = 4096
@@ -54,7 +55,11 @@ def check_type(type: str, registered: Collection[str] = ()) -> None:
 def check_body(type: str, body: JSONObject) -> None:
     """Whether the body holds what the type's effect depends on."""
     problem = None
-    if type == "text" and not isinstance(body.get("text"), str):
+    if not isinstance(body, Mapping):
+        problem = {"body": "must be an object"}
+    elif is_deletable(type) and is_tombstone(body):
+        problem = {"body.timestamp": "with deleted in it is what the server leaves of a deleted event"}
+    elif type == "text" and not isinstance(body.get("text"), str):
         problem = {"body.text": "must be a string"}
     elif type == "audio:dtmf":
         digits = body.get("digits", body.get("digit"))

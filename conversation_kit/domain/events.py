@@ -93,8 +93,7 @@ class Event:
     @property
     def is_deleted(self) -> bool:
         """Whether the event is a tombstone (SEMANTICS 3.4)."""
-        times = self.body.get("timestamp")
-        return isinstance(times, Mapping) and len(self.body) == 1 and "deleted" in times
+        return is_tombstone(self.body)
 
     @property
     def state(self) -> dict[str, dict[str, str]]:
@@ -114,6 +113,12 @@ class EventPage:
     def events(self) -> list[Event]:
         """The rows as events."""
         return [Event(self.application_id, self.conversation_id, id, data, self.receipts.get(id, ())) for id, data in self.rows]
+
+
+def is_tombstone(body: JSONObject) -> bool:
+    """Whether this is what the server leaves of a deleted event's body; no client may post it."""
+    times = body.get("timestamp")
+    return len(body) == 1 and isinstance(times, Mapping) and "deleted" in times
 
 
 def receipts_state(receipts: Sequence[Receipt]) -> dict[str, dict[str, str]]:

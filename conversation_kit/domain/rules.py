@@ -95,6 +95,25 @@ def require_joined(scene: Scene, caller: User, sender: str | None, field: str) -
     return joined[0]
 
 
+def acting_member(scene: Scene, named: str | None, field: str, *, free: bool) -> Member | None:
+    """The joined member on whose behalf something happens; ``None`` for an admin who names none.
+
+    A user acts as its own member only, also when ``free``, that is, when an ``authorize`` callable lifted the need to be joined.
+    """
+    caller = scene.caller
+    if caller is None:
+        member = require_present(require_member(scene, named)) if named is not None else None
+        if member is not None and member.state is not MemberState.JOINED:
+            raise not_joined()
+        return member
+    if free and named is None:
+        joined = scene.members_of(caller, MemberState.JOINED)
+        return joined[0] if joined else None
+    if free and named is not None and require_member(scene, named).user_id != caller.id:
+        raise Forbidden(f"{field} must be a member of your own.", "event:error:permission-denied")
+    return require_joined(scene, caller, named, field)
+
+
 def require_member(scene: Scene, member_id: str) -> Member:
     """The member that a path or a body names."""
     member = scene.member(member_id)

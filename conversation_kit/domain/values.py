@@ -22,6 +22,12 @@ MAX_URL = 2048
 MAX_JSON = 65536
 """Bytes of one stored JSON object in UTF-8."""
 
+MAX_ATTACHED = 4096
+"""Bytes of a member's channel and of its media in UTF-8: they come along with every event and list of the member."""
+
+MAX_LEGS = 16
+"""Legs that one channel may name."""
+
 IMAGE_URL = r"^(https?://([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#][!-~]*)?)?$"
 _IMAGE_URL = re.compile(IMAGE_URL)
 _SUSPICIOUS = re.compile(r"\d{16}|\\u0000")
@@ -110,14 +116,14 @@ def check_image_url(field: str, value: str | None) -> str | None:
     return value
 
 
-def check_object(field: str, value: JSONObject | None) -> JSONObject:
-    """A JSON object within the limits; ``None`` is the empty one."""
+def check_object(field: str, value: JSONObject | None, *, limit: int = MAX_JSON) -> JSONObject:
+    """A JSON object of at most ``limit`` bytes; ``None`` is the empty one."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
         raise InvalidInput({field: "must be an object"})
     if value:
-        check_json(field, value)
+        check_json(field, value, limit=limit)
     return value
 
 

@@ -67,7 +67,7 @@ class Door:
         principal = await self._auth.authenticate(scope)
         call = Call(scope, receive, path, params, links)
         if principal.acl is not None:
-            await self._check_acl(principal, method, call)
+            await self._check_acl(principal, operation, call)
         call.acting = Acting(self._core, principal)
         if not principal.create:
             return await operation.endpoint(call)
@@ -85,13 +85,13 @@ class Door:
             await host.users.ensure(principal)
             return await operation.endpoint(call)
 
-    async def _check_acl(self, principal: Principal, method: str, call: Call) -> None:
+    async def _check_acl(self, principal: Principal, operation: Operation, call: Call) -> None:
         acl = principal.acl
         assert acl is not None
         own = call.scope.get("root_path", "").rstrip("/").rpartition("/")[2]
         paths = [f"/{version}{call.path}" for version in dict.fromkeys((own, *VERSION_ALIASES)) if version]
-        fields = await call.fields() if acl.reads_fields else {}
-        if not acl.permits("GET" if method == "HEAD" else method, paths, fields):
+        fields = await call.fields(of_body=operation.body is not None) if acl.reads_fields else {}
+        if not acl.permits(operation.method, paths, fields):
             raise Forbidden("The token's acl does not cover this path and method.")
 
     def _options(self, path: str) -> Answer:

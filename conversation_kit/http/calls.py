@@ -103,18 +103,20 @@ class Call:
         raw = await self.raw()
         return _parse(shape, b"{}" if raw.strip() in (b"", b"null") else raw)
 
-    async def fields(self) -> dict[str, Any]:
-        """Query parameters and top-level body fields, for access lists with filters; a body that is no object has none.
+    async def fields(self, *, of_body: bool) -> dict[str, Any]:
+        """What a filter of an access list looks at: the top-level fields of the body where the operation reads one, else the query.
 
-        One that is given more than once with different values is ``None``, so that no filter holds for it, whichever of them counts.
+        A parameter that is given more than once, or also in the body of a DELETE, with different values is ``None``, so that no
+        filter holds for it, whichever of them counts. A body that is no object has no fields.
         """
         try:
             body = from_json(await self.raw() or b"{}")
         except ValueError:
             body = {}
         fields: dict[str, Any] = body if isinstance(body, dict) else {}
-        for name, value in self._query_pairs():
-            fields[name] = value if fields.get(name, value) == value else None
+        if not of_body:
+            for name, value in self._query_pairs():
+                fields[name] = value if fields.get(name, value) == value else None
         return fields
 
     @cached_property

@@ -45,6 +45,8 @@ STATUS_OF_CLASS: tuple[tuple[type[RequestError], int], ...] = (
     (RequestError, 400),
 )
 RETRY_AFTER_SECONDS = "1"
+MAX_TOLD = 10
+"""How many wrong fields one answer names."""
 _VARIANTS = frozenset(
     {"int", "float", "constrained-int", "constrained-float", "constrained-str", "Channel", "LegReference", "dict[str,any]"}
 )
@@ -94,25 +96,30 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """An error answer. ``fields`` is what is wrong with which field."""
+    description = _clean(description)
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": description,
-        "instance": path.encode("utf-8", "replace").decode()[:500],
-        "code": code,
-        "description": description.encode("utf-8", "replace").decode(),
+        "instance": _clean(path)[:500],
+        "code": _clean(code),
+        "description": description,
     }
-    body["detail"] = body["description"]
     if fields:
-        body["error"] = {name: [f'"{name}" {reason}'] for name, reason in fields.items()}
+        body["error"] = {_clean(name): [_clean(f'"{name}" {reason}')] for name, reason in fields.items()}
     return Answer.json(body, status, headers)
+
+
+def _clean(text: str) -> str:
+    """The text without halves of surrogate pairs, which JSON in UTF-8 cannot carry."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def invalid_body(error: ValidationError) -> InvalidInput:
     """What pydantic found, by field."""
     fields: dict[str, str] = {}
-    for found in error.errors(include_url=False, include_context=False, include_input=False):
+    for found in error.errors(include_url=False, include_context=False, include_input=False)[:MAX_TOLD]:
         path = ".".join(str(part) for part in found["loc"] if part not in _VARIANTS)
         fields.setdefault(path or "body", _sentence(found["msg"]))
     return InvalidInput(fields)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from typing_extensions import TypedDict
 
-from conversation_kit.domain.values import IMAGE_URL, MAX_NAME, MAX_URL
+from conversation_kit.domain.values import IMAGE_URL, MAX_LEGS, MAX_NAME, MAX_URL
 
 NO_NUL = r"^[^\x00]*$"
 Name = Annotated[str, StringConstraints(max_length=MAX_NAME, pattern=NO_NUL)]
@@ -51,7 +51,7 @@ Channel = TypedDict(
         "leg_id": Annotated[Name, Field(description="The id of the channel's main leg.")],
         "from": Annotated[Endpoint, Field(description="The near end.")],
         "to": Annotated[Endpoint, Field(description="The far end.")],
-        "leg_ids": Annotated[list[LegReference | Name], Field(description="All legs of the channel, the main one first.")],
+        "leg_ids": Annotated[list[LegReference | Name], Field(max_length=MAX_LEGS, description="Its legs, the main one first.")],
     },
     total=False,
 )

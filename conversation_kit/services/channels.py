@@ -9,7 +9,7 @@ from conversation_kit.domain import bodies
 from conversation_kit.domain.errors import Conflict, InvalidInput, NotFound, leg_not_found
 from conversation_kit.domain.models import JSONObject, Leg, Member
 from conversation_kit.domain.scene import Draft, Scene
-from conversation_kit.domain.values import check_text
+from conversation_kit.domain.values import MAX_LEGS, check_text
 from conversation_kit.services.legs import new_leg, with_leg
 
 _LEG_KEYS = ("leg_id", "leg_ids", "id", "legs", "knocking_id")
@@ -27,6 +27,8 @@ def named_legs(channel: JSONObject) -> tuple[str, ...]:
         raise InvalidInput({"channel.leg_ids": "must be a list"}, "conversation:error:invalid-channel")
     found = [channel.get("leg_id"), *(entry.get("leg_id") if isinstance(entry, dict) else entry for entry in listed)]
     ids = [id for id in found if id]
+    if len(ids) > MAX_LEGS + 1:
+        raise InvalidInput({"channel.leg_ids": f"may name {MAX_LEGS} legs"}, "conversation:error:invalid-channel")
     for id in ids:
         if not isinstance(id, str):
             raise InvalidInput({"channel.leg_ids": "must name legs by their ids"}, "conversation:error:invalid-channel")
@@ -45,7 +47,7 @@ def connect(
     legs: list[Leg] = []
     if knocking_id is not None:
         knocker = next((leg for leg in scene.legs if leg.knocking_id == knocking_id), None)
-        if knocker is None:
+        if knocker is None or not knocker.is_live:
             raise NotFound(f"Nobody is knocking with the id {knocking_id!r}.", "knocking:error:not-found")
         legs.append(knocker)
         member = replace(member, channel={**member.channel, "knocking_id": knocking_id})

@@ -23,7 +23,7 @@ from conversation_kit.domain.reading import Page, Slice
 from conversation_kit.domain.rules import is_expired, unknown_caller
 from conversation_kit.domain.scene import Changes, Draft, Needs, Scene, expiry
 from conversation_kit.domain.signals import ConversationCreated, ConversationDeleted, ConversationUpdated
-from conversation_kit.domain.values import check_display_name, check_image_url, check_object, check_text, check_ttl
+from conversation_kit.domain.values import check_display_name, check_image_url, check_object, check_text, check_ttl, to_json
 from conversation_kit.services.core import Service
 from conversation_kit.services.legs import hang_up
 
@@ -68,7 +68,7 @@ class Conversations(Service):
             try:
                 await (await self.core.storage()).create_conversation(conversation)
             except Conflict:
-                if not await self.sweep():
+                if not await self._sweep_all():
                     raise
                 await (await self.core.storage()).create_conversation(conversation)
             await self.core.hub.publish([ConversationCreated(self.application_id, conversation)])
@@ -126,7 +126,7 @@ class Conversations(Service):
             if not free:
                 self._require_say(scene, members_too=True)
             old = draft.conversation
-            if all(getattr(old, field) == value for field, value in values.items()):
+            if all(to_json(getattr(old, field)) == to_json(value) for field, value in values.items()):
                 return draft.done(old)
             draft.update(**values, updated=draft.now)
             if "properties" in values and old.joined_members == 0:
@@ -136,7 +136,12 @@ class Conversations(Service):
             return draft.done(draft.conversation)
 
         needs = Needs(caller=self.principal.user_name)
-        return await self.core.change(self.application_id, command.conversation_id, needs, decide)
+        try:
+            return await self.core.change(self.application_id, command.conversation_id, needs, decide)
+        except Conflict:
+            if not await self._sweep_all():
+                raise
+            return await self.core.change(self.application_id, command.conversation_id, needs, decide)
 
     async def delete(self, conversation_id: str) -> None:
         """Remove one with its members and events; its live legs are hung up and stay listed.
@@ -170,6 +175,13 @@ class Conversations(Service):
                 return replace(self._destroy(scene), result=True)
 
             swept += await self.core.change(self.application_id, conversation_id, Needs(live_legs=True), decide)
+        return swept
+
+    async def _sweep_all(self) -> int:
+        """Remove whatever has expired, since it may hold a name that is wanted."""
+        swept = 0
+        while found := await self.sweep():
+            swept += found
         return swept
 
     def _destroy(self, scene: Scene) -> Changes[Any]:

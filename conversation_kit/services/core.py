@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -9,16 +10,18 @@ from datetime import datetime
 from typing import TypeAlias, TypeVar
 
 import anyio
+from anyio.lowlevel import RunVar
 
 from conversation_kit.domain import times
 from conversation_kit.domain.commands import Command
-from conversation_kit.domain.errors import Forbidden
+from conversation_kit.domain.errors import Forbidden, HookFailed, NotFound, RequestError
 from conversation_kit.domain.ids import new_id
 from conversation_kit.domain.models import ACTIVE, MemberState
 from conversation_kit.domain.principals import Principal
 from conversation_kit.domain.reading import Access
-from conversation_kit.domain.scene import Decide, Needs
-from conversation_kit.hooks import Hooks, call
+from conversation_kit.domain.rules import unknown_caller
+from conversation_kit.domain.scene import Changes, Decide, Needs, Scene
+from conversation_kit.hooks import Hooks, Pool, call
 from conversation_kit.hub import Hub
 from conversation_kit.ports import Storage
 from conversation_kit.services.opening import Opening
@@ -26,15 +29,21 @@ from conversation_kit.services.opening import Opening
 T = TypeVar("T")
 C = TypeVar("C", bound=Command)
 
+logger = logging.getLogger("conversation_kit")
+
+AUTHORIZE_SECONDS = 5.0
 SWEEP_SECONDS = 60.0
 SEEN_USERS = 100_000
+_authorize_threads: Pool = RunVar("conversation_kit_authorize")
 
 
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
     """What an ``authorize`` callable is asked about: who wants to call which operation on what.
 
-    ``operation`` is the operationId of the API; ids that the operation does not have are ``None``.
+    ``operation`` is the operationId of the API, or ``startLeg`` and ``updateLeg`` for what only the host's code can do; ids that the
+    operation does not have are ``None``. ``user_id`` is the user acted upon, also when a client names it otherwise. ``action`` is
+    ``invite`` or ``join`` where a member is made.
     """
 
     principal: Principal
@@ -44,6 +53,7 @@ class AccessRequest:
     member_id: str | None = None
     event_id: int | None = None
     leg_id: str | None = None
+    action: str | None = None
 
 
 Authorize: TypeAlias = Callable[[AccessRequest], bool | Awaitable[bool | None] | None]
@@ -74,24 +84,42 @@ class Core:
         principal: Principal,
         operation: str,
         *,
+        action: str | None = None,
         conversation_id: str | None = None,
         user_id: str | None = None,
+        user_name: str | None = None,
         member_id: str | None = None,
         event_id: int | None = None,
         leg_id: str | None = None,
     ) -> bool:
         """Whether ``principal`` may do it whatever the default policy says of users.
 
-        Raises ``Forbidden`` when the host's ``authorize`` refuses.
+        Raises ``Forbidden`` when the host's ``authorize`` refuses, and ``HookFailed`` when it raises or takes too long.
         """
         if principal.trusted:
             return True
         if self.authorize is None:
             return principal.is_admin
-        verdict = await call(self.authorize, AccessRequest(principal, operation, conversation_id, user_id, member_id, event_id, leg_id))
+        if user_id is None and user_name is not None:
+            user_id = await self._id_of(principal.application_id, user_name)
+        request = AccessRequest(principal, operation, conversation_id, user_id, member_id, event_id, leg_id, action)
+        try:
+            with anyio.fail_after(AUTHORIZE_SECONDS):
+                verdict = await call(_authorize_threads, self.authorize, request)
+        except RequestError:
+            raise
+        except Exception as error:
+            logger.exception("authorize failed for %s; the request is refused", operation)
+            raise HookFailed("A hook of this server failed, so the request was not carried out.") from error
         if verdict is False:
             raise Forbidden("This server does not allow you to do this.")
         return principal.is_admin or verdict is True
+
+    async def _id_of(self, application_id: str, user_name: str) -> str | None:
+        try:
+            return (await (await self.storage()).get_user(application_id, name=user_name)).id
+        except NotFound:
+            return None
 
     async def admins_only(self, principal: Principal, operation: str, *, user_id: str | None = None, leg_id: str | None = None) -> None:
         """Raises ``Forbidden`` for users, unless the host says otherwise."""
@@ -115,10 +143,19 @@ class Core:
         return Access(principal.application_id, self.clock(), user_name, states, creator)
 
     async def change(self, application_id: str, conversation_id: str | None, needs: Needs, decide: Decide[T]) -> T:
-        """Commit one decision and announce what it did; a caller that goes away stops neither."""
+        """Commit one decision and announce what it did; a caller that goes away stops neither.
+
+        Raises ``Unauthenticated`` when ``needs.caller`` is nobody, before the decision may tell what else there is.
+        """
+
+        def decide_for_caller(scene: Scene) -> Changes[T]:
+            if needs.caller is not None and scene.caller is None:
+                raise unknown_caller(needs.caller)
+            return decide(scene)
+
         with anyio.CancelScope(shield=True):
             storage = await self.storage()
-            changes = await storage.change(application_id, conversation_id, needs, decide)
+            changes = await storage.change(application_id, conversation_id, needs, decide_for_caller)
             await self.hub.publish(changes.signals)
         return changes.result
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from conversation_kit.domain import bodies
 from conversation_kit.domain.commands import CreateEvent, DeleteEvent
-from conversation_kit.domain.errors import Forbidden, InvalidInput, event_not_found, not_joined
+from conversation_kit.domain.errors import Forbidden, InvalidInput, event_not_found
 from conversation_kit.domain.event_types import (
     EPHEMERAL,
     MAX_CUSTOM_BODY,
@@ -20,7 +20,7 @@ from conversation_kit.domain.event_types import (
 from conversation_kit.domain.events import Event, EventPage
 from conversation_kit.domain.models import JSONObject, Member, MemberState, Receipt, ReceiptKind
 from conversation_kit.domain.reading import EventRange
-from conversation_kit.domain.rules import require_joined, require_member, require_present, unknown_caller
+from conversation_kit.domain.rules import acting_member, require_member, require_present
 from conversation_kit.domain.scene import Changes, Draft, Needs, Scene
 from conversation_kit.domain.signals import EventDeleted
 from conversation_kit.domain.times import to_text
@@ -53,14 +53,15 @@ class Events(Service):
         asked = CreateEvent(conversation_id, type, body or {}, sender, to)
         text = self._check(asked)
         command = await self.before(asked)
-        if command is not asked:
+        if self.core.hooks.watch(asked):
+            # A hook may have changed the command's body in place.
             text = self._check(command)
 
         kind = receipt_kind(command.type)
 
         def decide(scene: Scene) -> Changes[Event]:
             draft = Draft(scene, self.core.clock())
-            author = self._actor(scene, command.sender, free=free)
+            author = acting_member(scene, command.sender, "from", free=free)
             target = require_present(require_member(scene, command.to)) if command.to is not None else None
             if kind is not None:
                 return _receive(draft, command, kind, author, text)
@@ -84,19 +85,6 @@ class Events(Service):
         check_type(command.type, self.core.event_types)
         check_body(command.type, command.body)
         return check_json("body", command.body, limit=MAX_CUSTOM_BODY if command.type.startswith("custom:") else MAX_JSON)
-
-    def _actor(self, scene: Scene, sender: str | None, *, free: bool) -> Member | None:
-        """The joined member for which the caller acts; ``None`` for an admin who names none."""
-        if not free:
-            if scene.caller is None:
-                raise unknown_caller(self.principal.user_name or "")
-            return require_joined(scene, scene.caller, sender, "from")
-        if sender is None:
-            return None
-        member = require_present(require_member(scene, sender))
-        if member.state is not MemberState.JOINED:
-            raise not_joined()
-        return member
 
     async def page(self, conversation_id: str, wanted: EventRange = EventRange()) -> EventPage:
         """Events as stored, for who is joined. Raises ``conversation_not_found`` or ``Forbidden``."""
@@ -124,7 +112,7 @@ class Events(Service):
 
         def decide(scene: Scene) -> Changes[Event]:
             draft = Draft(scene, self.core.clock())
-            actor = self._actor(scene, command.sender, free=free)
+            actor = acting_member(scene, command.sender, "from", free=free)
             event = scene.events.get(command.event_id)
             if event is None:
                 raise event_not_found(command.event_id)

@@ -12,24 +12,23 @@ from conversation_kit.domain.errors import (
     Forbidden,
     InvalidInput,
     NotFound,
+    RequestError,
     conversation_not_found,
-    not_joined,
     user_not_found,
 )
 from conversation_kit.domain.models import JSONObject, Member, MemberState, User
-from conversation_kit.domain.reading import Page, Slice
+from conversation_kit.domain.reading import Access, Page, Slice
 from conversation_kit.domain.rules import (
+    acting_member,
     already_joined,
     check_channel,
     check_vacancy,
-    require_joined,
     require_member,
     require_present,
-    unknown_caller,
 )
 from conversation_kit.domain.scene import Changes, Draft, Needs, Scene
 from conversation_kit.domain.signals import MemberInvited, MemberJoined, MemberLeft
-from conversation_kit.domain.values import check_object, check_text
+from conversation_kit.domain.values import MAX_ATTACHED, check_object, check_text
 from conversation_kit.services.channels import connect, named_legs, without_legs
 from conversation_kit.services.core import Service
 from conversation_kit.services.legs import end_legs, save_leg
@@ -66,7 +65,9 @@ class Members(Service):
         For admins and joined members. ``member_id_inviting`` is the joined member that invites; a user's own one by default.
         Raises ``conversation_not_found``, ``user_not_found``, ``Conflict`` or ``Forbidden``.
         """
-        free = await self.core.unrestricted(self.principal, "createMember", conversation_id=conversation_id, user_id=user_id)
+        free = await self.core.unrestricted(
+            self.principal, "createMember", action="invite", conversation_id=conversation_id, user_id=user_id, user_name=user_name
+        )
         asked = InviteMember(
             conversation_id, user_id, user_name, APP if channel is None else channel, media, member_id_inviting, knocking_id
         )
@@ -74,7 +75,7 @@ class Members(Service):
 
         def decide(scene: Scene) -> Changes[Member]:
             draft = Draft(scene, self.core.clock())
-            inviter = self._inviter(scene, command.member_id_inviting, free=free)
+            inviter = acting_member(scene, command.member_id_inviting, "member_id_inviting", free=free)
             user = _require_user(scene, command.user_id, command.user_name)
             check_vacancy(scene, user, command.channel["type"], joining=False, limit=self.core.max_members)
             member = Member(
@@ -122,19 +123,26 @@ class Members(Service):
         and for users that join themselves. ``operation`` is what an ``authorize`` callable gets to see.
         Raises ``conversation_not_found``, ``user_not_found``, ``member_not_found``, ``Conflict`` or ``Forbidden``.
         """
-        free = await self.core.unrestricted(
-            self.principal, operation, conversation_id=conversation_id, user_id=user_id, member_id=member_id
-        )
         if user_id is None and user_name is None and member_id is None:
             user_name = self.principal.user_name
+        free = await self.core.unrestricted(
+            self.principal,
+            operation,
+            action="join",
+            conversation_id=conversation_id,
+            user_id=user_id,
+            user_name=user_name,
+            member_id=member_id,
+        )
         asked = JoinMember(conversation_id, user_id, user_name, member_id, channel, media, member_id_inviting, knocking_id)
         command = _checked(await self.before(_checked(asked)))
+        joining = await self._user_of(command)
 
         def decide(scene: Scene) -> Changes[Member]:
             draft = Draft(scene, self.core.clock())
-            if not free and scene.caller is None:
-                raise unknown_caller(self.principal.user_name or "")
-            inviter = self._inviter(scene, command.member_id_inviting, free=free) if command.member_id_inviting else None
+            inviter = (
+                acting_member(scene, command.member_id_inviting, "member_id_inviting", free=free) if command.member_id_inviting else None
+            )
             held, user = self._who_joins(scene, command, free=free)
             channel = command.channel if command.channel is not None else held.channel if held else APP
             if held is None:
@@ -150,6 +158,9 @@ class Members(Service):
                     draft.now,
                 )
             elif command.channel is not None:
+                if held.channel_type != channel["type"]:
+                    end_legs(draft, held)
+                    held = replace(held, channel={})
                 others = [one for one in scene.members_of(user) if one.id != held.id]
                 check_vacancy(replace(scene, members=others), user, channel["type"], joining=True, limit=self.core.max_members + 1)
                 held = replace(held, channel={**held.channel, **without_legs(channel)})
@@ -174,13 +185,29 @@ class Members(Service):
         return await self.core.change(
             self.application_id,
             command.conversation_id,
-            self._needs(command, command.member_id_inviting, command.member_id),
+            replace(
+                self._needs(command, command.member_id_inviting, command.member_id),
+                user_id=joining,
+                live_legs=command.channel is not None,
+            ),
             decide,
         )
 
+    async def _user_of(self, command: JoinMember) -> str | None:
+        """The id of the user who joins, as far as the command or the member that it names tells."""
+        if command.user_id is not None or command.user_name is not None or command.member_id is None:
+            return command.user_id
+        everything = Access(self.application_id, self.core.clock())
+        try:
+            member = await (await self.core.storage()).get_member(everything, command.conversation_id, command.member_id)
+        except NotFound:
+            # The decision says so, in the order in which it may be told.
+            return None
+        return member.user_id
+
     def _who_joins(self, scene: Scene, command: JoinMember, *, free: bool) -> tuple[Member | None, User]:
         """The invitation that is accepted, if there is one, and the user who joins."""
-        caller = scene.caller
+        caller, user = scene.caller, scene.user
         if command.member_id is not None:
             named = scene.member(command.member_id)
             mine = named is not None and caller is not None and named.user_id == caller.id
@@ -202,8 +229,7 @@ class Members(Service):
             require_present(member)
             if member.state is MemberState.JOINED:
                 raise already_joined(member)
-            return member, User(self.application_id, member.user_id, member.user_name, member.created)
-        user = scene.user
+            return member, user or User(self.application_id, member.user_id, member.user_name, member.created)
         if not free and (user is None or caller is None or user.id != caller.id):
             raise Forbidden("Users join only themselves.")
         user = _require_user(scene, command.user_id, command.user_name)
@@ -253,11 +279,9 @@ class Members(Service):
 
     def _remover(self, scene: Scene, command: RemoveMember, *, free: bool) -> Member | None:
         """The member on whose behalf another one goes, after a look at whether it may."""
-        if free:
-            return require_member(scene, command.sender) if command.sender is not None else None
         caller = scene.caller
-        if caller is None:
-            raise unknown_caller(self.principal.user_name or "")
+        if free or caller is None:
+            return acting_member(scene, command.sender, "from", free=True)
         own = scene.members_of(caller)
         target = scene.member(command.member_id)
         if target is not None and target.user_id == caller.id:
@@ -274,31 +298,20 @@ class Members(Service):
     async def leave_everywhere(self, user_id: str) -> None:
         """Let a user leave every conversation. For admins."""
         await self.core.admins_only(self.principal, "deleteMember", user_id=user_id)
+        tried: dict[str, RequestError] = {}
         while True:
             memberships = await (await self.core.storage()).list_memberships(self.application_id, user_id, Page(), self.core.clock())
             if not memberships.items:
                 return
             for conversation, member in memberships.items:
-                await self._leave_if_there(conversation.id, member.id)
-
-    async def _leave_if_there(self, conversation_id: str, member_id: str) -> None:
-        try:
-            await self.remove(conversation_id, member_id)
-        except (Conflict, NotFound):
-            return
-
-    def _inviter(self, scene: Scene, named: str | None, *, free: bool) -> Member | None:
-        """The joined member that invites; ``None`` for an admin who names none."""
-        if free:
-            if named is None:
-                return None
-            member = require_present(require_member(scene, named))
-            if member.state is not MemberState.JOINED:
-                raise not_joined()
-            return member
-        if scene.caller is None:
-            raise unknown_caller(self.principal.user_name or "")
-        return require_joined(scene, scene.caller, named, "member_id_inviting")
+                if member.id in tried:
+                    raise tried[member.id]
+                tried[member.id] = Conflict(f"Member {member.id!r} does not leave, although it was asked to.")
+                try:
+                    await self.remove(conversation.id, member.id)
+                except (Conflict, NotFound) as error:
+                    # It may have left by itself meanwhile; if it is still there the next time, this is why.
+                    tried[member.id] = error
 
     def _initiator(self, scene: Scene, actor: Member | None, *, themselves: Member | None = None) -> JSONObject:
         """Who brought a member to a state: a member, or the application itself."""
@@ -328,10 +341,10 @@ C = TypeVar("C", InviteMember, JoinMember)
 def _checked(command: C) -> C:
     """The command itself, after a look at its channel and media."""
     if command.channel is not None:
-        check_channel(check_object("channel", command.channel))
+        check_channel(check_object("channel", command.channel, limit=MAX_ATTACHED))
         named_legs(command.channel)
     if command.media is not None:
-        check_object("media", command.media)
+        check_object("media", command.media, limit=MAX_ATTACHED)
     if isinstance(command, InviteMember) and command.user_id is None and command.user_name is None:
         raise InvalidInput({"user_id": "is needed, or user_name"})
     return command

@@ -1,4 +1,4 @@
-"""A storage that is opened when it is first needed, and closed when nobody has it started any more."""
+"""A storage that is opened when it is first needed, and closed when the last of those who started it is done."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ class Opening:
         self._storage = storage
         self._starts = 0
         self._is_open = False
+        self._is_in_use = False
         # A lock belongs to its event loop, and a host may run several.
         self._lock: RunVar[anyio.Lock] = RunVar("conversation_kit_opening")
 
     async def storage(self) -> Storage:
-        """The storage; the first one to ask opens it."""
+        """The storage; the first one to ask opens it. Asked for while nobody has it started, it stays open until ``close``."""
+        if not self._starts:
+            self._is_in_use = True
         if not self._is_open:
             lock = self._lock.get(None)
             if lock is None:
@@ -41,9 +44,15 @@ class Opening:
             raise
 
     async def stop(self) -> None:
-        """Undo one ``start``; the last one closes the storage. The next use opens it again."""
+        """Undo one ``start``; the last one closes the storage, unless it is also used without."""
         self._starts = max(self._starts - 1, 0)
-        if not self._starts and self._is_open:
+        if not self._starts and not self._is_in_use:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the storage. The next use opens it again."""
+        self._is_in_use = False
+        if self._is_open:
             self._is_open = False
             with anyio.CancelScope(shield=True):
                 await self._storage.close()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
 
 import anyio
 
 from conversation_kit.domain.commands import UNCHANGED, CreateUser, DeleteUser, Maybe, UpdateUser, changed
-from conversation_kit.domain.errors import Conflict, Forbidden, NotFound
+from conversation_kit.domain.errors import Conflict, Forbidden, InvalidInput, NotFound
 from conversation_kit.domain.models import Conversation, JSONObject, Member, User
 from conversation_kit.domain.principals import Principal
 from conversation_kit.domain.reading import Page, Slice
@@ -18,6 +19,8 @@ from conversation_kit.domain.values import check_display_name, check_image_url, 
 from conversation_kit.services.conversations import Conversations
 from conversation_kit.services.core import Service
 from conversation_kit.services.members import Members
+
+logger = logging.getLogger("conversation_kit")
 
 
 class Users(Service):
@@ -55,7 +58,8 @@ class Users(Service):
             await (await self.core.storage()).get_user(self.application_id, name=principal.user_name)
         except NotFound:
             try:
-                await self.create(principal.user_name, display_name=principal.display_name, image_url=principal.image_url)
+                usable = _usable(principal)
+                await self.create(principal.user_name, display_name=usable.get("display_name"), image_url=usable.get("image_url"))
             except Conflict as error:
                 if error.code != "user:error:duplicate-name":
                     raise
@@ -93,7 +97,7 @@ class Users(Service):
         free = await self._self_or_admin("updateUser", user_id)
         asked = UpdateUser(user_id, name, display_name, image_url, channels)
         command = _checked(await self.before(_checked(asked)))
-        if not free and command.name not in (UNCHANGED, self.principal.user_name):
+        if not free and command.name not in (UNCHANGED, "", self.principal.user_name):
             raise Forbidden("Only an admin changes a user's name: it is what tokens carry.")
         values = _attributes(command)
         with anyio.CancelScope(shield=True):
@@ -138,6 +142,20 @@ class Users(Service):
         if caller.id != user_id:
             raise Forbidden("Users see and change only themselves.")
         return False
+
+
+def _usable(principal: Principal) -> dict[str, str | None]:
+    """What the host says of its user, as far as it can be stored: a picture that is no URL must not keep its user out."""
+    usable: dict[str, str | None] = {}
+    for field, value, check in (
+        ("display_name", principal.display_name, check_display_name),
+        ("image_url", principal.image_url, check_image_url),
+    ):
+        try:
+            usable[field] = check(field, value)
+        except InvalidInput as error:
+            logger.warning("the host's user %r is created without: %s", principal.user_name, error.description)
+    return usable
 
 
 def _attributes(command: UpdateUser) -> dict[str, Any]:

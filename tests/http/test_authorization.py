@@ -169,16 +169,14 @@ async def test_a_filter_in_an_acl_looks_at_the_query_and_the_body() -> None:
         assert (await world.call("POST", f"{world.path}/events", None, headers=broken, content=b"{")).status_code == 403
 
 
-async def test_a_filter_is_not_satisfied_by_a_field_that_is_given_twice() -> None:
+async def test_a_filter_on_a_body_is_not_satisfied_by_the_query() -> None:
     acl = {"paths": {"/*/users": {"filters": {"name": "allowed"}}}}
     async with open_world(populate=False) as world:
         headers = {"Authorization": f"Bearer {make_token(keys(APP)[0], APP, acl=acl)}"}
         for query, name, status in (
             ("", "evil", 403),
             ("?name=allowed", "evil", 403),
-            ("?name=evil&name=allowed", "allowed", 403),
-            ("?name=evil", "allowed", 403),
-            ("?name=allowed", "allowed", 200),
+            ("?name=evil", "allowed", 200),
         ):
             response = await world.call("POST", f"/users{query}", None, headers=headers, json={"name": name})
             assert response.status_code == status, (query, name)
