@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 
 from conversation_kit import AccessRequest
@@ -215,3 +216,66 @@ async def test_a_principal_whom_authorize_lets_through_keeps_its_name() -> None:
         body = {"action": "join", "user_id": world.users["dee"], "channel": {"type": "app"}}
         made = await world.json("POST", f"{world.path}/members", "ana", status=201, json=body)
         assert made["initiator"]["joined"] == {"user_id": world.users["ana"], "member_id": world.members["ana"]}
+
+
+async def test_authorize_lifts_rights_and_not_identity() -> None:
+    async with open_world(authorize=lambda request: True) as world:
+        text = {"type": "text", "body": {"text": "x"}}
+        made = await world.json("POST", f"{world.path}/events", "ana", status=201, json=text)
+        assert (await world.json("GET", f"{world.path}/events/{made['id']}"))["from"] == world.members["ana"]
+        as_max = {**text, "from": world.members["max"]}
+        answer = await world.json("POST", f"{world.path}/events", "ana", status=403, json=as_max)
+        assert answer["code"] == "event:error:permission-denied"
+        made = await world.json("POST", f"{world.path}/events", "dee", status=201, json={"type": "custom:x"})
+        assert "from" not in await world.json("GET", f"{world.path}/events/{made['id']}")
+        invited = await world.kit.as_user("ana").members.invite(world.conversation, user_name="dee")
+        assert invited.invited_by == world.users["ana"]
+
+
+async def test_authorize_is_told_the_user_acted_upon_however_a_client_names_it() -> None:
+    asked: list[tuple[str | None, str | None]] = []
+
+    def refuse_bo(request: AccessRequest) -> bool | None:
+        asked.append((request.user_id, request.action))
+        return None
+
+    async with open_world(authorize=refuse_bo) as world:
+        asked.clear()
+        await world.call("POST", f"{world.path}/members", "ana", json={"action": "invite", "user_name": "dee"})
+        await world.call("POST", f"{world.path}/members", "dee", json={"action": "join"})
+        assert asked == [(world.users["dee"], "invite"), (world.users["dee"], "join")]
+
+
+async def test_an_authorize_callable_that_hangs_or_raises_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("conversation_kit.services.core.AUTHORIZE_SECONDS", 0.05)
+    broken = False
+
+    async def decide(request: AccessRequest) -> bool | None:
+        if not broken:
+            return None
+        if request.operation == "getMembers":
+            await anyio.sleep_forever()
+        raise RuntimeError("boom")
+
+    async with open_world(authorize=decide) as world:
+        broken = True
+        for path in ("/members", "/events"):
+            answer = await world.json("GET", world.path + path, "ana", status=503)
+            assert answer["code"] == "system:error:hook-failed"
+
+
+async def test_who_is_nobody_cannot_tell_what_exists() -> None:
+    async with open_world() as world:
+        await world.kit.users.delete(world.users["dee"])
+        for conversation in (world.conversation, "CON-none"):
+            for method, path, body in (
+                ("PUT", "", {"name": "x"}),
+                ("DELETE", "", None),
+                ("POST", "/events", {"type": "custom:x"}),
+                ("POST", "/members", {"action": "join"}),
+                ("DELETE", "/members/MEM-none", None),
+                ("DELETE", "/events/1", None),
+                ("GET", "/events", None),
+            ):
+                options = {} if body is None else {"json": body}
+                await world.json(method, f"/conversations/{conversation}{path}", "dee", status=401, **options)

@@ -276,3 +276,22 @@ async def check(world: World, response: httpx2.Response, before: Any) -> None:
         assert answer["code"]
         assert answer["description"]
         assert await snapshot(world) == before
+
+
+async def test_a_megabyte_of_wrong_items_is_refused_in_a_few_words() -> None:
+    async with open_world() as world:
+        body = b'{"user_id":"x","channel":{"type":"app","leg_ids":[' + b"1," * 400_000 + b"1]}}"
+        response = await world.call("POST", "/conversations/x/members", "dee", content=body, headers=JSON)
+        assert response.status_code == 400
+        assert len(response.content) < 10_000
+
+
+async def test_a_channel_names_a_handful_of_legs_and_stays_small() -> None:
+    async with open_world() as world:
+        before = await snapshot(world)
+        for channel in ({"type": "phone", "leg_ids": [str(number) for number in range(17)]}, {"type": "app", "x": "x" * 4096}):
+            body = {"action": "join", "user_id": world.users["dee"], "channel": channel}
+            assert (await world.call("POST", f"{world.path}/members", json=body)).status_code == 400
+        body = {"action": "join", "user_id": world.users["dee"], "media": {"x": "x" * 4096}}
+        assert (await world.call("POST", f"{world.path}/members", json=body)).status_code == 400
+        assert await snapshot(world) == before

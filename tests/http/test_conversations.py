@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -240,3 +241,18 @@ async def test_applications_are_strangers_to_each_other() -> None:
         assert (await world.json("GET", world.path, "stranger admin", status=404))["code"] == "conversation:error:not-found"
         assert (await world.json("GET", "/conversations", "stranger admin"))["count"] == 0
         assert (await world.kit.application(OTHER).conversations.list()).total == 0
+
+
+async def test_an_expired_conversation_does_not_keep_its_name_from_a_rename() -> None:
+    clock, opened = clocked_world()
+    async with opened as world:
+        other = await world.json("POST", "/conversations", json={"name": "other"})
+        await expire(world, clock)
+        await world.json("PUT", f"/conversations/{other['id']}", json={"name": "short"})
+
+
+async def test_an_update_tells_1_from_true() -> None:
+    async with open_world() as world:
+        for value in (1, True, 1.0):
+            await world.json("PUT", world.path, json={"properties": {"a": value}})
+            assert json.dumps((await world.json("GET", world.path))["properties"]["a"]) == json.dumps(value)

@@ -201,3 +201,11 @@ async def test_a_type_that_the_host_registered_may_be_posted() -> None:
     async with open_world(event_types={"poll"}) as world:
         await world.json("POST", f"{world.path}/events", "ana", status=201, json={"type": "poll", "body": {"a": 1}})
         assert (await world.types())[-1] == "poll"
+
+
+@pytest.mark.parametrize("type", ["custom:x", "image", "message"])
+async def test_nobody_posts_what_looks_like_a_deleted_event(type: str) -> None:
+    async with open_world() as world:
+        body = {"type": type, "body": {"timestamp": {"deleted": "rude", "more": 1}}}
+        answer = await world.json("POST", f"{world.path}/events", "ana", status=400, json=body)
+        assert answer["code"] == "conversation:error:invalid-event"

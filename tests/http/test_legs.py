@@ -140,3 +140,24 @@ async def test_the_list_of_legs_is_paged_and_dated() -> None:
         assert [leg["uuid"] for leg in last["_embedded"]["legs"]] == ids[1::-1]
         assert (await world.json("GET", "/legs?date_end=2020-01-01"))["count"] == 0
         assert (await world.json("GET", "/legs?date_start=2020-01-01"))["count"] == 12
+
+
+async def test_an_ended_knocker_cannot_be_taken_over() -> None:
+    async with open_world() as world:
+        knocker = await world.kit.legs.knock("phone")
+        await world.kit.legs.update(knocker.id, "cancelled")
+        body = {"action": "join", "user_id": world.users["dee"], "knocking_id": knocker.knocking_id, "channel": {"type": "phone"}}
+        answer = await world.json("POST", f"{world.path}/members", status=404, json=body)
+        assert answer["code"] == "knocking:error:not-found"
+
+
+async def test_an_invitation_that_is_accepted_over_another_channel_ends_its_leg() -> None:
+    async with open_world() as world:
+        channel = {"type": "phone", "from": {"type": "phone"}, "to": {"type": "phone", "number": "44"}}
+        invited = await world.kit.members.invite(world.conversation, user_name="dee", channel=channel)
+        path = f"{world.path}/members/{invited.id}"
+        joined = await world.json("PUT", path, "dee", json={"action": "join", "channel": {"type": "app"}})
+        assert joined["channel"] == {"type": "app"}
+        assert [leg["status"] for leg in await listed(world)] == ["completed"]
+        body = (await world.kit.events.list(world.conversation))[-1].body
+        assert body["user"]["display_name"] == "Dee"

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 
+from conversation_kit import Conflict, Context, RemoveMember
 from tests.world import open_world
 
 pytestmark = pytest.mark.anyio
@@ -103,3 +105,16 @@ async def test_a_wrong_value_of_a_user_is_refused_by_its_field(body: dict[str, A
         answer = await world.json("POST", "/users", status=400, json=body)
         assert all(name.startswith(next(iter(body))) for name in answer["error"])
         assert await world.json("GET", "/users") == []
+
+
+async def test_a_user_that_a_hook_keeps_from_leaving_is_not_deleted() -> None:
+    async with open_world() as world:
+
+        @world.kit.before(RemoveMember)
+        def never(command: RemoveMember, context: Context) -> None:
+            raise Conflict("Nobody leaves.", "shop:error:closed")
+
+        with anyio.fail_after(5):
+            answer = await world.json("DELETE", f"/users/{world.users['ana']}", status=400)
+        assert answer["code"] == "shop:error:closed"
+        await world.json("GET", f"/users/{world.users['ana']}")

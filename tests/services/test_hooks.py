@@ -15,11 +15,13 @@ from conversation_kit import (
     Context,
     CreateEvent,
     DeleteLeg,
+    EventCreated,
     HookFailed,
     InvalidInput,
     JoinMember,
     Rejected,
 )
+from conversation_kit.hooks import THREADS
 from tests.world import World, open_world
 
 pytestmark = pytest.mark.anyio
@@ -168,3 +170,37 @@ async def test_no_error_of_a_hook_reaches_the_client(caplog: pytest.LogCaptureFi
 
         response = await world.call("POST", f"{world.path}/events", "ana", json={"type": "text", "body": {"text": "x"}})
         assert "hunter2" not in response.text
+
+
+async def test_what_a_hook_changes_in_place_is_what_is_stored() -> None:
+    async with open_world() as world:
+
+        @world.kit.before(CreateEvent)
+        def censor(command: CreateEvent, context: Context) -> None:
+            command.body["text"] = "***"  # type: ignore[index]
+
+        made = await world.kit.as_user("ana").events.create(world.conversation, "text", {"text": "secret"})
+        assert "secret" not in (await world.kit.events.list(world.conversation))[-1].data
+        assert made.body == {"text": "***"}
+
+
+async def test_receivers_that_hang_keep_no_hook_from_running() -> None:
+    async with open_world() as world:
+        release = threading.Event()
+
+        @world.kit.on("text", timeout=0.01)
+        def stuck(signal: EventCreated) -> None:
+            release.wait(20)
+
+        @world.kit.before(CreateEvent, on_failure="allow")
+        def refuse(command: CreateEvent, context: Context) -> None:
+            if command.type == "custom:x":
+                raise Rejected("shop:error:no", "No.")
+
+        try:
+            for _ in range(THREADS + 5):
+                await world.say()
+            with pytest.raises(Rejected):
+                await world.kit.events.create(world.conversation, "custom:x")
+        finally:
+            release.set()

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import httpx2
 import pytest
 from starlette.applications import Starlette
@@ -144,8 +146,7 @@ async def test_the_host_acts_before_any_request_with_or_without_a_lifespan(wired
             user = await kit.users.create("ana")
         assert await kit.users.get(user.id) == user
     assert await kit.users.get(user.id) == user
-    await kit.start()
-    await kit.stop()
+    await kit.close()
 
 
 async def test_a_storage_that_does_not_open_is_tried_again_at_the_next_use() -> None:
@@ -170,3 +171,31 @@ async def open_world_without_lifespan(kit: ConversationKit) -> AsyncIterator[Wor
     app = Starlette(routes=[Mount("/beta", app=kit)])
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://host.test") as client:
         yield World(kit, client)
+
+
+async def test_lifespans_that_come_and_go_do_not_close_what_others_use_without(tmp_path: Path) -> None:
+    kit = make_kit(f"sqlite:///{tmp_path}/chat.db")
+    room = await kit.conversations.create()
+    try:
+        async with anyio.create_task_group() as group:
+
+            async def post() -> None:
+                for _ in range(20):
+                    await kit.events.create(room.id, "custom:x")
+
+            for _ in range(4):
+                group.start_soon(post)
+            for _ in range(10):
+                async with kit.lifespan():
+                    await anyio.lowlevel.checkpoint()
+        assert (await kit.conversations.get(room.id)).sequence_number == 80
+    finally:
+        await kit.close()
+
+
+async def test_what_is_wrong_with_a_host_users_profile_does_not_keep_it_out(caplog: pytest.LogCaptureFixture) -> None:
+    auth = HostAuthenticator(lambda scope: HostUser("ana", display_name="", image_url="/ana.png"), create_users=True)
+    async with open_world(ConversationKit(storage="memory://", auth=auth), populate=False) as world:
+        await world.json("POST", "/conversations", None)
+        assert (await world.kit.users.named("ana")).display_name is None
+        assert "image_url" in caplog.text

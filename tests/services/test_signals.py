@@ -243,3 +243,17 @@ def test_all_signals_are_public() -> None:
         leaves |= {one.__name__ for one in below if not one.__subclasses__() and not one.__name__.endswith("Signal")}
     assert leaves == PUBLIC
     assert set(conversation_kit.__all__) >= PUBLIC
+
+
+async def test_a_receiver_has_one_time_limit_for_all_signals_of_a_commit(caplog: pytest.LogCaptureFixture) -> None:
+    async with open_world() as world:
+        calls: list[Signal] = []
+
+        @world.kit.on(Signal, timeout=0.05)
+        async def hang(signal: Signal) -> None:
+            calls.append(signal)
+            await anyio.sleep_forever()
+
+        await world.kit.members.join(world.conversation, user_name="dee", channel={"type": "phone"})
+        assert len(calls) == 1
+        assert "MemberJoined" in caplog.text
