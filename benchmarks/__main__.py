@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks import cores
 from benchmarks.load import drive
 from benchmarks.report import Series, machine, print_table, write_json
-from benchmarks.server import Address, running
+from benchmarks.server import Server, running
 from benchmarks.subjects import Requests, Subject, gaps, last_100, subjects
 from conversation_kit.tokens import make_key_pair
 
@@ -43,13 +43,14 @@ def main() -> int:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="conversation-kit-"))
         storages = {"memory": "memory://", "sqlite": f"sqlite:///{folder}/bench.db"}
         servers = {name: stack.enter_context(running(public_key, storage=url)) for name, url in storages.items()}
-        page = last_100(servers["memory"], requests)
+        page = last_100(servers["memory"].address, requests)
         servers["bare"] = stack.enter_context(running(public_key, page=page))
+        addresses = {name: server.address for name, server in servers.items()}
         cores.pin(cores.LOAD)
-        results = _measure(_chosen(list(subjects(requests, servers)), arguments.only), servers, arguments)
+        results = _measure(_chosen(list(subjects(requests, addresses)), arguments.only), servers, arguments)
         for name in storages:
             accepted = sum(outcome.accepted for series in results if _writes_to(series, name) for outcome in series.outcomes)
-            problems += [f"{name}: {problem}" for problem in gaps(servers[name], requests, accepted)]
+            problems += [f"{name}: {problem}" for problem in gaps(addresses[name], requests, accepted)]
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
     print_table(results)
     if arguments.json:
@@ -69,16 +70,18 @@ def _chosen(every: Sequence[Subject], name: str) -> list[Subject]:
     return [subject for subject in every if subject.name in names]
 
 
-def _measure(chosen: Sequence[Subject], servers: dict[str, Address], arguments: argparse.Namespace) -> list[Series]:
+def _measure(chosen: Sequence[Subject], servers: dict[str, Server], arguments: argparse.Namespace) -> list[Series]:
     """Everything once a round, so that what disturbs the machine for a while disturbs all alike."""
     counts = [int(count) for count in arguments.clients.split(",")]
     results = [Series(subject, count) for count in counts for subject in chosen]
     for _ in range(arguments.rounds):
         for series in results:
             subject = series.subject
-            port = servers[subject.server].port
-            outcome = drive(port, subject.clients(series.clients), status=subject.status, seconds=arguments.seconds)
-            series.outcomes.append(outcome)
+            server = servers[subject.server]
+            before = server.cpu_seconds()
+            clients = subject.clients(series.clients)
+            series.outcomes.append(drive(server.address.port, clients, status=subject.status, seconds=arguments.seconds))
+            series.cpu_seconds.append(server.cpu_seconds() - before)
     return results
 
 

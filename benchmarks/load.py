@@ -21,7 +21,7 @@ WARM_UP = 0.2
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one run. ``accepted`` counts every right answer, ``rate`` and ``latency`` only those of the counted time."""
+    """What came of one run. ``accepted`` and ``wrong`` count every answer, ``rate`` and ``latency`` only those of the counted time."""
 
     rate: float
     latency: float

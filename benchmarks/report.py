@@ -18,11 +18,12 @@ PACKAGES = ("uvicorn", "uvloop", "httptools", "starlette", "pydantic", "sqlalche
 
 @dataclass
 class Series:
-    """The outcomes of one subject with one number of clients, by round."""
+    """The outcomes of one subject with one number of clients, by round, and the processor time that each took the server."""
 
     subject: Subject
     clients: int
     outcomes: list[Outcome] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
 
     @property
     def rates(self) -> list[float]:
@@ -34,6 +35,12 @@ class Series:
         """Milliseconds, the median of the rounds' medians."""
         return 1000 * median(outcome.latency for outcome in self.outcomes)
 
+    @property
+    def cost(self) -> float:
+        """Microseconds of the server's processor time for one request; other processes on the machine hardly change it."""
+        pairs = zip(self.cpu_seconds, self.outcomes, strict=True)
+        return 1e6 * median(seconds / max(outcome.accepted + outcome.wrong, 1) for seconds, outcome in pairs)
+
 
 def ratio(series: Series, yardstick: Series) -> float:
     """The median of the rounds' ratios: what slows a round down slows down both."""
@@ -41,22 +48,24 @@ def ratio(series: Series, yardstick: Series) -> float:
     return median(rate / bare if bare else 0.0 for rate, bare in pairs)
 
 
-def _rows(results: Sequence[Series]) -> Iterator[tuple[Series, float]]:
+def _rows(results: Sequence[Series]) -> Iterator[tuple[Series, float, float]]:
+    """Each series with its share of the yardstick's rate, and the yardstick's share of its cost."""
     by_key = {(series.subject.name, series.clients): series for series in results}
     for series in results:
-        yield series, ratio(series, by_key[series.subject.yardstick, series.clients])
+        yardstick = by_key[series.subject.yardstick, series.clients]
+        yield series, ratio(series, yardstick), yardstick.cost / series.cost
 
 
 def print_table(results: Sequence[Series]) -> None:
     """One line for each series."""
     width = max(len(series.subject.name) for series in results)
-    print(f"{'':{width}}  clients  requests/s  (min - max)        p50 ms  of bare  load's core")
-    for series, share in sorted(_rows(results), key=lambda row: row[0].clients):
+    print(f"{'':{width}}  clients  requests/s  (min - max)        p50 ms  of bare  CPU us  of bare  load's core")
+    for series, share, saving in sorted(_rows(results), key=lambda row: row[0].clients):
         rates = series.rates
         spread = f"({min(rates):,.0f} - {max(rates):,.0f})"
         busy = median(outcome.busy for outcome in series.outcomes)
-        name = series.subject.name
-        print(f"{name:{width}}  {series.clients:7}  {median(rates):10,.0f}  {spread:17}  {series.latency:6.2f}  {share:7.2f}  {busy:11.0%}")
+        rate = f"{series.clients:7}  {median(rates):10,.0f}  {spread:17}  {series.latency:6.2f}  {share:7.2f}"
+        print(f"{series.subject.name:{width}}  {rate}  {series.cost:6.0f}  {saving:7.2f}  {busy:11.0%}")
 
 
 def machine() -> dict[str, str]:
@@ -73,7 +82,9 @@ def write_json(results: Sequence[Series], file: Path) -> None:
             "requests_per_second": series.rates,
             "p50_ms": series.latency,
             "of_bare": share,
+            "cpu_us": series.cost,
+            "cpu_of_bare": saving,
         }
-        for series, share in _rows(results)
+        for series, share, saving in _rows(results)
     ]
     file.write_text(json.dumps({"machine": machine(), "results": rows}, indent=2) + "\n")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import socket
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
@@ -44,8 +46,21 @@ class Address:
     read: Room | None = None
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that runs."""
+
+    address: Address
+    connection: Connection
+
+    def cpu_seconds(self) -> float:
+        """The processor time that it has taken so far."""
+        self.connection.send(None)
+        return float(self.connection.recv())
+
+
 @contextmanager
-def running(public_key: str, *, storage: str | None = None, page: bytes = b"") -> Iterator[Address]:
+def running(public_key: str, *, storage: str | None = None, page: bytes = b"") -> Iterator[Server]:
     """A server of the kit on ``storage``, or the bare one whose reading endpoint sends ``page``."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -53,7 +68,7 @@ def running(public_key: str, *, storage: str | None = None, page: bytes = b"") -
     process.start()
     theirs.close()
     try:
-        yield ours.recv()
+        yield Server(ours.recv(), ours)
     finally:
         process.terminate()
         process.join(20)
@@ -65,21 +80,29 @@ def _main(connection: Connection, public_key: str, storage: str | None, page: by
         runner.run(_serve(connection, public_key, storage, page))
 
 
+def _tell_cpu_seconds(connection: Connection) -> None:
+    with suppress(EOFError):
+        while True:
+            connection.recv()
+            connection.send(time.process_time())
+
+
 async def _serve(connection: Connection, public_key: str, storage: str | None, page: bytes) -> None:
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     port = listener.getsockname()[1]
     if storage is None:
         app = bare_app(public_key, page)
-        connection.send(Address(port))
-        await _run(app, listener)
+        await _run(app, listener, connection, Address(port))
         return
     kit = ConversationKit(storage=storage, auth=JWTAuthenticator({APPLICATION: public_key}))
     async with kit.lifespan():
-        connection.send(await _fill(kit, port))
-        await _run(Starlette(routes=[Mount(PREFIX, app=kit)]), listener)
+        address = await _fill(kit, port)
+        await _run(Starlette(routes=[Mount(PREFIX, app=kit)]), listener, connection, address)
 
 
-async def _run(app: Starlette, listener: socket.socket) -> None:
+async def _run(app: Starlette, listener: socket.socket, connection: Connection, address: Address) -> None:
+    connection.send(address)
+    threading.Thread(target=_tell_cpu_seconds, args=(connection,), daemon=True).start()
     config = uvicorn.Config(app, loop="uvloop", http="httptools", ws="none", access_log=False, log_level="warning")
     await uvicorn.Server(config).serve(sockets=[listener])
 

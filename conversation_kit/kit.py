@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from conversation_kit.domain.commands import Command
 from conversation_kit.domain.errors import ConfigurationError
+from conversation_kit.domain.event_types import check_registered
 from conversation_kit.domain.principals import Principal
 from conversation_kit.domain.signals import Signal
 from conversation_kit.hooks import Hook, OnFailure
@@ -57,12 +58,13 @@ class ConversationKit:
         if not hasattr(auth, "authenticate"):
             raise ConfigurationError("auth= takes a JWTAuthenticator, a HostAuthenticator, or an object with their methods.")
         self.storage = make_storage(storage) if isinstance(storage, str) else storage
-        if not isinstance(self.storage, Storage):
+        if isinstance(self.storage, type) or not isinstance(self.storage, Storage):
             missing = [name for name in dir(Storage) if not name.startswith("_") and not hasattr(self.storage, name)]
-            raise ConfigurationError(f"storage= takes a URL or a storage; {self.storage!r} lacks {', '.join(missing)}.")
+            why = f"lacks {', '.join(missing)}" if missing else "is a class: make an object of it"
+            raise ConfigurationError(f"storage= takes a URL or a storage; {self.storage!r} {why}.")
         self._auth = auth
         self._application_id = application_id
-        self._core = Core(Opening(self.storage), authorize=authorize, event_types=frozenset(event_types), max_members=max_members)
+        self._core = Core(Opening(self.storage), authorize=authorize, event_types=check_registered(event_types), max_members=max_members)
         self._door = Door(self._core, auth, public_url=public_url, pages=Pages(OPERATIONS) if docs else None)
 
     def before(self, command: type[Command], *, timeout: float = 5.0, on_failure: OnFailure = "reject") -> Callable[[H], H]:

@@ -13,8 +13,8 @@ from conversation_kit.domain.errors import duplicate_name
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.models import Conversation, Leg, Member, Receipt, ReceiptKind, User
 from conversation_kit.domain.scene import Changes, Decide, Needs, Scene
+from conversation_kit_sql.lanes import Ticket
 from conversation_kit_sql.rows import changed, to_leg, to_model, to_row, to_update
-from conversation_kit_sql.runner import Ticket
 from conversation_kit_sql.statements import Statements
 
 MemberKey: TypeAlias = tuple[str, str]
@@ -51,12 +51,15 @@ class _Working:
             self.users[user.id] = user
             self.user_names[user.name] = user
 
-    def scene(self, conversation_id: str | None, needs: Needs) -> Scene:
+    def people(self, needs: Needs) -> tuple[User | None, User | None]:
+        """The caller and the user acted upon."""
         caller = self.user_names.get(needs.caller) if needs.caller is not None else None
         if needs.user_id is not None:
-            user = self.users.get(needs.user_id)
-        else:
-            user = self.user_names.get(needs.user_name) if needs.user_name is not None else None
+            return caller, self.users.get(needs.user_id)
+        return caller, self.user_names.get(needs.user_name) if needs.user_name is not None else None
+
+    def scene(self, conversation_id: str | None, needs: Needs) -> Scene:
+        caller, user = self.people(needs)
         conversation = self.conversations.get(conversation_id) if conversation_id is not None else None
         if conversation is None:
             return Scene(None, caller, user)
@@ -288,14 +291,16 @@ def _load(
         if present:
             found = connection.execute(statement, {"a": application_id, parameter: present})
             working.add_users(to_model(User, row) for row in found)
-    conversation_ids = sorted(working.conversations)
-    if not conversation_ids:
+    ids: set[MemberKey] = set()
+    users: set[MemberKey] = set()
+    for unit in units:
+        if unit.conversation_id in working.conversations:
+            ids.update((unit.conversation_id, member_id) for member_id in (*unit.needs.members, *senders))
+            users.update((unit.conversation_id, person.id) for person in working.people(unit.needs) if person is not None)
+    if not ids and not users:
         return
-    member_ids = {member_id for unit in units for member_id in unit.needs.members}.union(senders)
-    if not member_ids and not working.users:
-        return
-    parameters = {"a": application_id, "cs": conversation_ids, "ids": sorted(member_ids), "users": sorted(working.users)}
-    for row in connection.execute(statements.members_and_active, parameters).all():
+    parameters = {"a": application_id, "ids": sorted(ids), "users": sorted(users)}
+    for row in connection.execute(statements.members_concerned, parameters).all():
         member = to_model(Member, row)
         working.members.setdefault(member.conversation_id, {})[member.id] = member
 

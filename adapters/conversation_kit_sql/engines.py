@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeAlias
@@ -16,8 +18,9 @@ from sqlalchemy.pool import StaticPool
 from conversation_kit.domain.errors import ConfigurationError
 
 EngineSource: TypeAlias = str | Engine | Callable[[], Engine]
+SWITCH_SECONDS = 5.0
 READERS = 8
-"""How many reads may be under way at once."""
+"""How many reads may be under way at once, except on SQLite."""
 
 CHECKPOINT_AFTER = 2000
 """After how many writes the write-ahead log of an SQLite file is moved into the file."""
@@ -39,11 +42,11 @@ class Database:
         self._kept: Connection | None = None
         self._writes = 0
         self.engine, self.owns_engine = _make_engine(source, busy_seconds)
-        self._is_sqlite = self.engine.dialect.name == "sqlite"
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
         self.is_shared = isinstance(self.engine.pool, StaticPool)
         """Whether all use is of one connection, so that reads must wait for writes."""
-        self._keeps_writer = self._is_sqlite and self.owns_engine and not self.is_shared
-        if self._is_sqlite and not self.is_shared and self.engine.url.database in (None, "", ":memory:"):
+        self._keeps_writer = self.is_sqlite and self.owns_engine and not self.is_shared
+        if self.is_sqlite and not self.is_shared and self.engine.url.database in (None, "", ":memory:"):
             raise ConfigurationError(
                 "Each thread would get an empty database of its own: make an engine on SQLite in memory with poolclass=StaticPool "
                 "and connect_args={'check_same_thread': False}, or give the URL sqlite:// instead."
@@ -81,7 +84,7 @@ class Database:
 
         Called and not listened for, because a listener slows down every statement of its engine.
         """
-        if self._is_sqlite:
+        if self.is_sqlite:
             if connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
                 connection.exec_driver_sql("ROLLBACK")  # a listener of the host's has just begun one of its own kind
             connection.exec_driver_sql(statement)
@@ -121,11 +124,11 @@ def _make_engine(source: EngineSource, busy_seconds: float) -> tuple[Engine, boo
     try:
         url = make_url(source)
         if url.get_backend_name() != "sqlite":
-            return create_engine(url, pool_size=READERS + 1, pool_pre_ping=True), True
+            return create_engine(url, pool_size=READERS + 1, pool_pre_ping=True, hide_parameters=True), True
         if url.database in (None, "", ":memory:"):
-            engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+            engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True)
         else:
-            engine = create_engine(url, pool_size=READERS + 1, connect_args={"timeout": busy_seconds})
+            engine = create_engine(url, pool_size=READERS + 1, connect_args={"timeout": busy_seconds}, hide_parameters=True)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigurationError(f"The storage URL cannot be used: {error}") from error
     event.listen(engine, "connect", _set_pragmas)
@@ -137,5 +140,19 @@ def _set_pragmas(connection: Any, record: Any) -> None:
     cursor = connection.cursor()
     # FULL: an acknowledged commit survives the loss of power, not only of the process.
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=0"):
-        cursor.execute(f"PRAGMA {pragma}")
+        _patiently(cursor, f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _patiently(cursor: Any, statement: str) -> None:
+    """Execute it, and again while another connection is switching the same new file to its log: SQLite does not wait for that by itself."""
+    deadline = time.monotonic() + SWITCH_SECONDS
+    while True:
+        try:
+            cursor.execute(statement)
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return

@@ -22,8 +22,9 @@ from conversation_kit.domain.scene import Changes, Decide, Needs
 from conversation_kit_sql import queries
 from conversation_kit_sql.batch import ChangeUnit, carry_out
 from conversation_kit_sql.engines import Database, EngineSource
+from conversation_kit_sql.lanes import Ticket
 from conversation_kit_sql.rows import to_row, to_update
-from conversation_kit_sql.runner import UNAVAILABLE, Runner, Ticket, unavailable
+from conversation_kit_sql.runner import UNAVAILABLE, Runner, unavailable
 from conversation_kit_sql.statements import Statements
 from conversation_kit_sql.tables import SCHEMA_VERSION, make_tables
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from pydantic_core import from_json
 from sqlalchemy import BigInteger, Dialect, Index, MetaData, String, Table, Text, UniqueConstraint
 from sqlalchemy.orm import registry
 from sqlalchemy.types import TypeDecorator
@@ -23,7 +24,6 @@ SCHEMA_VERSION = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-_decode = json.JSONDecoder().decode
 _BY_KEY = {"sqlite_with_rowid": False}
 """SQLite keeps such a table's rows in the order of their key, and no second copy of the key."""
 
@@ -55,7 +55,7 @@ class Json(TypeDecorator[Any]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         """From text."""
-        return None if value is None else _decode(value)
+        return None if value is None else from_json(value)
 
 
 class Word(TypeDecorator[StrEnum]):

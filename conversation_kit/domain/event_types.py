@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from conversation_kit.domain.errors import InvalidInput
+from conversation_kit.domain.errors import ConfigurationError, InvalidInput
 from conversation_kit.domain.events import is_tombstone
 from conversation_kit.domain.models import JSONObject, ReceiptKind
 
@@ -30,6 +30,10 @@ _SUFFIXED = {
 }
 STORED = frozenset(stem + suffix for stem, suffixes in _SUFFIXED.items() for suffix in suffixes) | {"audio:dtmf"}
 EPHEMERAL = frozenset({"text:typing:on", "text:typing:off", "ephemeral"})
+KIT_MADE = ("member:", "conversation:", "event:", "leg:", "rtc:", "sip:", "app:")
+"""How the types begin that only the server makes."""
+
+MAX_TYPE = 100
 DELETABLE = frozenset({"text", "image", "message"})
 MEDIA_SWITCHES = {
     "audio:mute:on": ("muted", True),
@@ -57,7 +61,7 @@ def check_body(type: str, body: JSONObject) -> None:
     problem = None
     if not isinstance(body, Mapping):
         problem = {"body": "must be an object"}
-    elif is_deletable(type) and is_tombstone(body):
+    elif is_tombstone(body):
         problem = {"body.timestamp": "with deleted in it is what the server leaves of a deleted event"}
     elif type == "text" and not isinstance(body.get("text"), str):
         problem = {"body.text": "must be a string"}
@@ -87,6 +91,23 @@ def receipt_target(body: JSONObject) -> int | None:
     return None
 
 
-def is_deletable(type: str) -> bool:
+def is_deletable(type: str, registered: Collection[str] = ()) -> bool:
     """Whether events of this type can be deleted: what people said, and not what the log records (SEMANTICS 3.4)."""
-    return type in DELETABLE or type.startswith("custom:")
+    return type in DELETABLE or type.startswith("custom:") or type in registered
+
+
+def check_registered(types: Iterable[str]) -> frozenset[str]:
+    """The event types that a host adds. None may be one that the kit itself makes, or clients could forge what the log records.
+
+    Raises ``ConfigurationError``.
+    """
+    if isinstance(types, str):
+        raise ConfigurationError(f"event_types= takes several types, such as [{types!r}].")
+    registered = frozenset(types)
+    for type in registered:
+        made = type.startswith(KIT_MADE) or type.startswith("custom:") or type in STORED | EPHEMERAL
+        if made or not type.isprintable() or not 0 < len(type) <= MAX_TYPE:
+            raise ConfigurationError(
+                f"event_types= may not hold {type!r}: the kit has this type already, or it is not 1 to {MAX_TYPE} printable characters."
+            )
+    return registered

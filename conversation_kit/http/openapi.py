@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
@@ -82,7 +83,7 @@ def _schemas(operations: tuple[Operation, ...]) -> tuple[dict[tuple[str, str], A
 
 def document(operations: tuple[Operation, ...], *, prefix: str = "", server: str | None = None) -> dict[str, Any]:
     """The OpenAPI 3.1 document. ``prefix`` stands before every path, ``server`` is the base URL of all of them."""
-    schemas, shared = _schemas(operations)
+    schemas, shared = deepcopy(_schemas(operations))
     paths: dict[str, Any] = {}
     for operation in operations:
         paths.setdefault(prefix + operation.path, {})[operation.method.lower()] = _operation(operation, schemas)

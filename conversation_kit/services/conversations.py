@@ -63,7 +63,7 @@ class Conversations(Service):
             expires_at=expiry(command.properties, now),
         )
         if self.core.sweep_is_due(self.application_id):
-            await self.sweep()
+            await self._sweep()
         with anyio.CancelScope(shield=True):
             try:
                 await (await self.core.storage()).create_conversation(conversation)
@@ -161,10 +161,14 @@ class Conversations(Service):
         await self.core.change(self.application_id, command.conversation_id, needs, decide)
 
     async def sweep(self, limit: int = 100) -> int:
-        """Remove at most ``limit`` conversations whose ``ttl`` has run out and return how many were.
+        """Remove at most ``limit`` conversations whose ``ttl`` has run out and return how many were. For admins.
 
-        Nobody sees them any more anyway. ``create`` calls this once a minute; a quiet application may call it itself.
+        Nobody sees them any more anyway. ``create`` does the same once a minute; a quiet application may call this.
         """
+        await self.core.admins_only(self.principal, "deleteConversation")
+        return await self._sweep(limit)
+
+    async def _sweep(self, limit: int = 100) -> int:
         swept = 0
         for conversation_id in await (await self.core.storage()).expired_conversations(self.application_id, self.core.clock(), limit):
 
@@ -180,7 +184,7 @@ class Conversations(Service):
     async def _sweep_all(self) -> int:
         """Remove whatever has expired, since it may hold a name that is wanted."""
         swept = 0
-        while found := await self.sweep():
+        while found := await self._sweep():
             swept += found
         return swept
 

@@ -119,7 +119,7 @@ class Events(Service):
             author = scene.member(event.sender) if event.sender is not None else None
             if not free and (author is None or scene.caller is None or author.user_id != scene.caller.id):
                 raise Forbidden("Only the author or an admin deletes an event.", "event:error:permission-denied")
-            if not is_deletable(event.type):
+            if not is_deletable(event.type, self.core.event_types):
                 raise Forbidden(f"Events of type {event.type!r} cannot be deleted.", "event:error:permission-denied")
             if event.is_deleted:
                 return draft.done(event)

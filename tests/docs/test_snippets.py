@@ -86,7 +86,7 @@ async def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest
             await namespace["main"]()
     for value in namespace.values():
         if isinstance(value, ConversationKit):
-            await value.stop()
+            await value.close()
 
 
 async def _answers(app: ASGIApp) -> None:

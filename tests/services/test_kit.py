@@ -53,7 +53,7 @@ def test_a_kit_needs_a_way_to_know_who_calls() -> None:
         ConversationKit(storage="memory://", auth=None)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("storage", ["mongodb://x", "chat.db", "", object()])
+@pytest.mark.parametrize("storage", ["mongodb://x", "chat.db", "", object(), MemoryStorage])
 def test_a_storage_that_is_none_is_refused_with_a_hint(storage: object) -> None:
     with pytest.raises(ConfigurationError, match=r"memory://|URL"):
         make_kit(storage)  # type: ignore[arg-type]
@@ -199,3 +199,31 @@ async def test_what_is_wrong_with_a_host_users_profile_does_not_keep_it_out(capl
         await world.json("POST", "/conversations", None)
         assert (await world.kit.users.named("ana")).display_name is None
         assert "image_url" in caplog.text
+
+
+@pytest.mark.parametrize("types", ["poll", ["member:left"], ["event:delete"], ["text"], ["custom:x"], [""], ["x" * 101], ["a\nb"]])
+def test_a_host_cannot_register_types_that_are_the_kits(types: list[str]) -> None:
+    with pytest.raises(ConfigurationError, match="event_types"):
+        make_kit(event_types=types)
+
+
+async def test_events_of_a_registered_type_can_be_deleted() -> None:
+    async with open_world(event_types=["shop:order"]) as world:
+        made = await world.kit.events.create(world.conversation, "shop:order", {"total": 5})
+        assert made.id is not None
+        assert (await world.kit.events.delete(world.conversation, made.id)).is_deleted
+
+
+def test_the_document_is_the_callers_to_change() -> None:
+    kit = make_kit()
+    kit.openapi()["components"]["schemas"].clear()
+    kit.openapi()["paths"]["/users"]["get"]["responses"]["200"]["content"].clear()
+    assert kit.openapi()["components"]["schemas"]
+    assert kit.openapi()["paths"]["/users"]["get"]["responses"]["200"]["content"]
+
+
+async def test_only_admins_sweep() -> None:
+    async with open_world() as world:
+        assert await world.kit.conversations.sweep() == 0
+        with pytest.raises(Forbidden):
+            await world.kit.as_user("ana").conversations.sweep()
