@@ -105,9 +105,9 @@ def check_registered(types: Iterable[str]) -> frozenset[str]:
         raise ConfigurationError(f"event_types= takes several types, such as [{types!r}].")
     registered = frozenset(types)
     for type in registered:
-        made = type.startswith(KIT_MADE) or type.startswith("custom:") or type in STORED | EPHEMERAL
+        made = type.startswith(KIT_MADE) and type not in STORED
         if made or not type.isprintable() or not 0 < len(type) <= MAX_TYPE:
             raise ConfigurationError(
-                f"event_types= may not hold {type!r}: the kit has this type already, or it is not 1 to {MAX_TYPE} printable characters."
+                f"event_types= may not hold {type!r}: only the kit makes events of this type, or it is not 1 to {MAX_TYPE} printable characters."
             )
     return registered

@@ -387,12 +387,15 @@ async def test_a_stop_too_many_does_no_harm() -> None:
     assert notes == ["kit started", "kit stopped"]
 
 
-async def test_stopping_a_lazily_opened_kit_closes_it() -> None:
+async def test_a_lazily_opened_kit_stays_open_until_it_is_closed() -> None:
     notes: list[str] = []
     kit = noting_kit(notes)
     async with client_of(kit) as client:
         await client.get("/conversations")
-    await kit.stop()
+    async with kit.lifespan():
+        pass
+    assert notes == ["kit started"]
+    await kit.close()
     assert notes == ["kit started", "kit stopped"]
 
 
