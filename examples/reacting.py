@@ -23,11 +23,7 @@ from conversation_kit import (
 )
 from conversation_kit.tokens import make_key_pair
 
-kit = ConversationKit(
-    storage="memory://",
-    auth=JWTAuthenticator({"my-app": make_key_pair()[1]}),
-    event_types=["custom:rating"],
-)
+kit = ConversationKit(storage="memory://", auth=JWTAuthenticator({"my-app": make_key_pair()[1]}))
 
 
 @kit.before(CreateEvent)

@@ -108,6 +108,6 @@ def check_registered(types: Iterable[str]) -> frozenset[str]:
         made = type.startswith(KIT_MADE) and type not in STORED
         if made or not type.isprintable() or not 0 < len(type) <= MAX_TYPE:
             raise ConfigurationError(
-                f"event_types= may not hold {type!r}: only the kit makes events of this type, or it is not 1 to {MAX_TYPE} printable characters."
+                f"event_types= may not hold {type!r}: such events are the kit's own, or it is not 1 to {MAX_TYPE} printable characters."
             )
     return registered
