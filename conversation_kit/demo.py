@@ -63,7 +63,8 @@ def make_demo(directory: Path, url: str) -> Starlette:
 
 
 def _say(text: str) -> None:
-    print(f"  {time.strftime('%H:%M:%S')}  {text}", flush=True)
+    # One write, for receivers say things from several threads.
+    print(f"  {time.strftime('%H:%M:%S')}  {text}\n", end="", flush=True)
 
 
 def _instructions(url: str, conversation_id: str, tokens: dict[str, str]) -> str:

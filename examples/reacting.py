@@ -46,7 +46,7 @@ async def welcome(signal: MemberJoined) -> None:
 
 
 @kit.on(EventCreated)
-def log(signal: EventCreated) -> None:
+async def log(signal: EventCreated) -> None:
     """A sync receiver runs in a worker thread, so it may block."""
     event = signal.event
     print(f"event {event.id}: {event.type} {event.body.get('text', '')}".rstrip())
