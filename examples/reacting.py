@@ -47,7 +47,7 @@ async def welcome(signal: MemberJoined) -> None:
 
 @kit.on(EventCreated)
 async def log(signal: EventCreated) -> None:
-    """A sync receiver runs in a worker thread, so it may block."""
+    """Every event of a log, a client's or the kit's own. A receiver may be a plain function, too: it then runs in a worker thread."""
     event = signal.event
     print(f"event {event.id}: {event.type} {event.body.get('text', '')}".rstrip())
 
