@@ -20,6 +20,9 @@ from conversation_kit_sql.statements import Statements
 MemberKey: TypeAlias = tuple[str, str]
 """The ids of a conversation and of a member in it."""
 
+SEARCHED_TOGETHER = 16
+"""In how many conversations members are looked for at a time: each of those wanted is looked for in each of these."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChangeUnit:
@@ -291,18 +294,24 @@ def _load(
         if present:
             found = connection.execute(statement, {"a": application_id, parameter: present})
             working.add_users(to_model(User, row) for row in found)
-    ids: set[MemberKey] = set()
-    users: set[MemberKey] = set()
+    ids: dict[str, set[str]] = {}
+    users: dict[str, set[str]] = {}
     for unit in units:
         if unit.conversation_id in working.conversations:
-            ids.update((unit.conversation_id, member_id) for member_id in (*unit.needs.members, *senders))
-            users.update((unit.conversation_id, person.id) for person in working.people(unit.needs) if person is not None)
-    if not ids and not users:
-        return
-    parameters = {"a": application_id, "ids": sorted(ids), "users": sorted(users)}
-    for row in connection.execute(statements.members_concerned, parameters).all():
-        member = to_model(Member, row)
-        working.members.setdefault(member.conversation_id, {})[member.id] = member
+            ids.setdefault(unit.conversation_id, set()).update(unit.needs.members, senders)
+            users.setdefault(unit.conversation_id, set()).update(one.id for one in working.people(unit.needs) if one is not None)
+    conversation_ids = sorted(id for id in ids if ids[id] or users[id])
+    for start in range(0, len(conversation_ids), SEARCHED_TOGETHER):
+        some = conversation_ids[start : start + SEARCHED_TOGETHER]
+        parameters = {
+            "a": application_id,
+            "cs": some,
+            "ids": sorted({member_id for id in some for member_id in ids[id]}),
+            "users": sorted({user_id for id in some for user_id in users[id]}),
+        }
+        for row in connection.execute(statements.members_concerned, parameters).all():
+            member = to_model(Member, row)
+            working.members.setdefault(member.conversation_id, {})[member.id] = member
 
 
 def load_scene(connection: Connection, statements: Statements, unit: ChangeUnit) -> Scene:

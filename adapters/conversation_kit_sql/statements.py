@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, Table, Update, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import Select, Table, Update, bindparam, delete, insert, select, update
 
 from conversation_kit.domain.models import LIVE, MemberState
 from conversation_kit_sql.tables import Tables
@@ -39,11 +39,10 @@ class Statements:
         by_age = (member.c.created, member.c.id)
         self.member = _of(member).where(in_conversation, member.c.id == bindparam("id"))
         self.members = _of(member).where(in_conversations, member.c.id.in_(_list("ids")))
-        # The members with these ids and those of these users that have not left, both by pairs with the id of the conversation.
-        # Two searches, because for one with an "or" databases read all members.
-        by_id = tuple_(member.c.conversation_id, member.c.id).in_(_list("ids"))
-        by_user = tuple_(member.c.conversation_id, member.c.user_id).in_(_list("users"))
-        self.members_concerned = _of(member).where(by_id).union(_of(member).where(by_user, member.c.state != MemberState.LEFT))
+        # The members with these ids, and those of these users that have not left. Two searches, because for one with an "or" databases read
+        # all members. And no pairs of ids, for which SQLite does the same.
+        of_users = _of(member).where(in_conversations, member.c.user_id.in_(_list("users")), member.c.state != MemberState.LEFT)
+        self.members_concerned = self.members.union(of_users)
         self.member_keys = self.members.with_only_columns(member.c.conversation_id, member.c.id)
         self.members_present_first = (
             _of(member).where(in_conversation).order_by(member.c.state == MemberState.LEFT, *by_age).limit(bindparam("limit"))
