@@ -14,8 +14,9 @@ from typing import Any
 
 from pydantic_core import from_json
 from sqlalchemy import BigInteger, Dialect, Index, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy.dialects.mysql import MEDIUMTEXT, VARCHAR
 from sqlalchemy.orm import registry
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Field, SQLModel
 
 from conversation_kit.domain.models import LegStatus, MemberState, ReceiptKind
@@ -43,10 +44,53 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else _EPOCH + timedelta(milliseconds=value)
 
 
+class Characters(TypeDecorator[str]):
+    """Text of at most so many characters, compared and ordered by its code points in every database.
+
+    Left to themselves, MariaDB takes upper and lower case, accents and trailing blanks for the same, and PostgreSQL orders by the language
+    that it was set up with.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The database's own type."""
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(String(self.length, collation="C"))
+        if collation := _mysql_collation(dialect):
+            return dialect.type_descriptor(VARCHAR(self.length, charset="utf8mb4", collation=collation))
+        return dialect.type_descriptor(String(self.length))
+
+
+class LongText(TypeDecorator[str]):
+    """Text of any length that is stored and never searched."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The database's own type; MySQL's TEXT would hold 64 kB."""
+        if collation := _mysql_collation(dialect):
+            return dialect.type_descriptor(MEDIUMTEXT(charset="utf8mb4", collation=collation))
+        return dialect.type_descriptor(Text())
+
+
+def _mysql_collation(dialect: Dialect) -> str | None:
+    """The binary collation without padding, which MariaDB and MySQL call differently; ``None`` for other databases."""
+    if dialect.name not in ("mysql", "mariadb"):
+        return None
+    return "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
+
+
 class Json(TypeDecorator[Any]):
     """A JSON value as the text that it is: databases' own JSON types reorder keys and round numbers."""
 
-    impl = Text(2**24 - 1)
+    impl = LongText
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
@@ -61,11 +105,11 @@ class Json(TypeDecorator[Any]):
 class Word(TypeDecorator[StrEnum]):
     """One of an enumeration's words."""
 
-    impl = String(16)
+    impl = Characters
     cache_ok = True
 
     def __init__(self, words: type[StrEnum]) -> None:
-        super().__init__()
+        super().__init__(16)
         self.words = words
 
     def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:
@@ -92,11 +136,11 @@ class Tables:
 
 
 def _key(length: int = 64) -> Any:
-    return Field(sa_type=String(length), primary_key=True)
+    return Field(sa_type=Characters(length), primary_key=True)
 
 
 def _text(length: int, *, nullable: bool = False) -> Any:
-    return Field(default=None, sa_type=String(length), nullable=nullable)
+    return Field(default=None, sa_type=Characters(length), nullable=nullable)
 
 
 def _instant(*, nullable: bool = True) -> Any:
@@ -190,7 +234,7 @@ def make_tables(prefix: str = "conversation_kit_", schema: str | None = None) ->
         application_id: str = _key(255)
         conversation_id: str = _key()
         id: int = Field(sa_type=BigInteger, primary_key=True)
-        data: str = Field(sa_type=Text(2**24 - 1), nullable=False)
+        data: str = Field(sa_type=LongText, nullable=False)
 
     class ReceiptRow(Base, table=True):
         __tablename__ = f"{prefix}receipt"

@@ -1,18 +1,41 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+import pytest
 
 from conversation_kit import Storage
 from conversation_kit.testing import StorageContract
 from conversation_kit_sql import SQLStorage
+from tests.databases import fresh
 
 
-class TestSQLiteFile(StorageContract):
+class SQLContract(StorageContract):
+    kind = ""
+    url = ""
+
+    @pytest.fixture(autouse=True)
+    def database(self, tmp_path: Path) -> Iterator[None]:
+        with fresh(self.kind, tmp_path) as self.url:
+            yield
+
     @asynccontextmanager
     async def open_storage(self, folder: Path) -> AsyncIterator[Storage]:
-        yield SQLStorage(f"sqlite:///{folder}/chat.db")
+        yield SQLStorage(self.url)
+
+
+class TestSQLiteFile(SQLContract):
+    kind = "sqlite"
+
+
+class TestPostgreSQL(SQLContract):
+    kind = "postgresql"
+
+
+class TestMariaDB(SQLContract):
+    kind = "mariadb"
 
 
 class TestSQLiteInMemory(StorageContract):
