@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from conversation_kit.domain.errors import duplicate_name, event_not_found, leg_not_found, member_not_found, user_not_found
-from conversation_kit.domain.events import Event, EventPage
+from conversation_kit.domain.events import SEPARATOR, Event, EventPage
 from conversation_kit.domain.models import Conversation, Leg, Member, Receipt, ReceiptKind, User
 from conversation_kit.domain.reading import Access, EventRange, Page, Slice
 from conversation_kit.domain.rules import check_access, is_expired
@@ -214,12 +214,10 @@ class MemoryStorage:
         """See ``Storage.list_events``."""
         with self._lock:
             room = self._readable(access, conversation_id)
-            first = max(wanted.start_id or 1, 1)
-            last = min(wanted.end_id if wanted.end_id is not None else len(room.events), len(room.events))
-            ids = range(last, first - 1, -1) if wanted.descending else range(first, last + 1)
-            ids = ids[wanted.index : wanted.index + wanted.size]
+            ids = wanted.ids(len(room.events))
+            text = SEPARATOR.join([room.events[id - 1] for id in ids])
             receipts = {id: tuple(room.receipts[id].values()) for id in ids if id in room.receipts} if room.receipts else {}
-            return EventPage(access.application_id, conversation_id, [(id, room.events[id - 1]) for id in ids], receipts)
+            return EventPage(access.application_id, conversation_id, ids, text, receipts)
 
     async def get_event(self, access: Access, conversation_id: str, event_id: int) -> Event:
         """See ``Storage.get_event``."""

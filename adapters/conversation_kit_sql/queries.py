@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, func, select
 
 from conversation_kit.domain.errors import event_not_found, leg_not_found, member_not_found, user_not_found
-from conversation_kit.domain.events import Event, EventPage
+from conversation_kit.domain.events import SEPARATOR, Event, EventPage
 from conversation_kit.domain.models import Conversation, Leg, Member, MemberState, Receipt, User
 from conversation_kit.domain.reading import Access, EventRange, Page, Slice
 from conversation_kit.domain.rules import check_access
@@ -150,20 +150,14 @@ def get_member(connection: Connection, statements: Statements, access: Access, c
 def list_events(connection: Connection, statements: Statements, access: Access, conversation_id: str, wanted: EventRange) -> EventPage:
     """See ``Storage.list_events``. Ids have no holes, so a page is a range of ids and costs the same wherever it lies."""
     conversation = readable(connection, statements, access, conversation_id)
-    first = max(wanted.start_id or 1, 1)
-    last = conversation.sequence_number if wanted.end_id is None else min(wanted.end_id, conversation.sequence_number)
-    if wanted.descending:
-        last -= wanted.index
-        first = max(first, last - wanted.size + 1)
-    else:
-        first += wanted.index
-        last = min(last, first + wanted.size - 1)
+    ids = wanted.ids(conversation.sequence_number)
     a = access.application_id
-    if first > last:
-        return EventPage(a, conversation_id, [])
-    parameters = {"a": a, "c": conversation_id, "first": first, "last": last}
+    if not ids:
+        return EventPage(a, conversation_id, ids, "")
+    parameters = {"a": a, "c": conversation_id, "first": min(ids), "last": max(ids)}
     rows = connection.execute(statements.events_down if wanted.descending else statements.events_up, parameters)
-    return EventPage(a, conversation_id, rows.all(), _receipts(connection, statements, parameters))
+    text = SEPARATOR.join([row.data for row in rows])
+    return EventPage(a, conversation_id, ids, text, _receipts(connection, statements, parameters))
 
 
 def get_event(connection: Connection, statements: Statements, access: Access, conversation_id: str, event_id: int) -> Event:

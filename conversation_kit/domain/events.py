@@ -6,11 +6,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from json.encoder import encode_basestring as quoted
+from typing import Any, Final
 
 from conversation_kit.domain.models import JSONObject, Receipt, ReceiptKind
 from conversation_kit.domain.times import parse_instant, to_text
 from conversation_kit.domain.values import to_json
+
+SEPARATOR: Final = ",\n"
+"""What stands between the events of a page: no compact JSON text has a line break, so that a page can be taken apart again."""
+
+HREF: Final = '"\\/'
+"""How the ``href`` in an event's ``data`` begins: a JSON string that begins with an escaped slash, which the kit writes nowhere else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +25,9 @@ class Event:
     """One entry of a conversation's log.
 
     ``id`` is its position: 1, 2, 3, ... without holes; ``None`` for an ephemeral event, which is delivered
-    and not kept. ``data`` is the JSON text with ``type``, ``from``, ``to``, ``timestamp`` and ``body``
-    (in this order, absent keys left out) that every reader gets; the other attributes are read from it.
+    and not kept. ``data`` is the JSON text with ``id``, ``type``, ``from``, ``to``, ``timestamp``, ``body`` and ``href``
+    (in this order, absent keys left out) that every reader gets; the other attributes are read from it. Only the ``href``
+    depends on who reads it: see ``located``.
     """
 
     application_id: str
@@ -44,16 +52,17 @@ class Event:
         body_text: str | None = None,
     ) -> Event:
         """Make an event and serialise it; ``body_text`` is the body's JSON when the caller has it already."""
-        fields: dict[str, Any] = {"type": type}
+        at = to_text(timestamp)
+        fields: dict[str, Any] = {"type": type, "timestamp": at, "body": body}
+        people = ""
         if sender is not None:
             fields["from"] = sender
+            people = f',"from":{quoted(sender)}'
         if to is not None:
             fields["to"] = to
-        fields["timestamp"] = to_text(timestamp)
-        # Key by key, because the encoder is quick with a string and takes its time to set out on an object.
-        head = ",".join([f'"{name}":{to_json(value)}' for name, value in fields.items()])
-        data = f'{{{head},"body":{body_text or to_json(body)}}}'
-        fields["body"] = body
+            people = f'{people},"to":{quoted(to)}'
+        text = f'"type":{quoted(type)}{people},"timestamp":"{at}","body":{body_text or to_json(body)}'
+        data = f"{{{text}}}" if id is None else f'{{"id":"{id}",{text},"href":{HREF}{id}"}}'
         return cls(application_id, conversation_id, id, data, (), fields)
 
     @property
@@ -101,18 +110,33 @@ class Event:
         return receipts_state(self.receipts)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EventPage:
-    """Some events of one conversation as stored: ``(id, data)`` rows and the receipts by event id."""
+    """Some events of one conversation as stored.
+
+    ``ids`` are theirs, in the order of the page; ``text`` is the ``data`` of all of them with ``SEPARATOR`` between; ``receipts`` are
+    by event id.
+    """
 
     application_id: str
     conversation_id: str
-    rows: Sequence[tuple[int, str]]
+    ids: Sequence[int]
+    text: str
     receipts: Mapping[int, Sequence[Receipt]] = field(default_factory=dict)
 
+    @property
+    def rows(self) -> list[tuple[int, str]]:
+        """The events as ``(id, data)``."""
+        return list(zip(self.ids, self.text.split(SEPARATOR), strict=True)) if self.ids else []
+
     def events(self) -> list[Event]:
-        """The rows as events."""
+        """The events as such."""
         return [Event(self.application_id, self.conversation_id, id, data, self.receipts.get(id, ())) for id, data in self.rows]
+
+
+def located(text: str, prefix: str) -> str:
+    """The ``data`` of one or many events with hrefs that begin with ``prefix``."""
+    return text.replace(HREF, f'"{prefix}')
 
 
 def is_tombstone(body: JSONObject) -> bool:

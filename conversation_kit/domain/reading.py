@@ -37,6 +37,13 @@ class EventRange:
     start_id: int | None = None
     end_id: int | None = None
 
+    def ids(self, last_id: int) -> range:
+        """The ids that these are in a log that ends with ``last_id``: there are no holes, so a page is found wherever it lies."""
+        first = max(self.start_id or 1, 1)
+        last = last_id if self.end_id is None else min(self.end_id, last_id)
+        ids = range(last, first - 1, -1) if self.descending else range(first, last + 1)
+        return ids[self.index : self.index + self.size]
+
 
 @dataclass(frozen=True, slots=True)
 class Slice(Generic[T]):

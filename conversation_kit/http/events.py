@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic_core import to_json
 
-from conversation_kit.domain.events import receipts_state
+from conversation_kit.domain.events import SEPARATOR, located, receipts_state
 from conversation_kit.domain.models import Receipt
 from conversation_kit.http import answers
 from conversation_kit.http.calls import Call
@@ -30,18 +30,17 @@ async def list_(call: Call) -> Answer:
     """List events."""
     wanted = call.event_range()
     page = await call.acting.events.page(call.params["conversation_id"], wanted)
-    prefix = call.links.event(page.conversation_id, "")
     receipts = page.receipts
-    rows = [_row(id, data, prefix, _state(receipts[id]) if id in receipts else "") for id, data in page.rows]
-    return Answer(f"[{','.join(rows)}]".encode(), headers=next_link(call, wanted, len(rows) == wanted.size))
+    text = page.text if not receipts else SEPARATOR.join([_with_state(data, receipts.get(id)) for id, data in page.rows])
+    body = f"[{located(text, call.links.event(page.conversation_id, ''))}]".encode()
+    return Answer(body, headers=next_link(call, wanted, len(page.ids) == wanted.size))
 
 
 async def retrieve(call: Call) -> Answer:
     """Retrieve an event."""
     event = await call.acting.events.get(call.params["conversation_id"], call.event_id())
-    assert event.id is not None
-    state = _state(event.receipts) if event.receipts else ""
-    return Answer(_row(event.id, event.data, call.links.event(event.conversation_id, ""), state).encode())
+    data = _with_state(event.data, event.receipts)
+    return Answer(located(data, call.links.event(event.conversation_id, "")).encode())
 
 
 async def delete(call: Call) -> Answer:
@@ -51,13 +50,9 @@ async def delete(call: Call) -> Answer:
     return EMPTY
 
 
-def _row(id: int, data: str, prefix: str, state: str) -> str:
-    """An event's JSON: what is stored, with what depends on the mount and on the readers around it."""
-    return f'{{"id":"{id}",{data[1:-1]}{state},"href":"{prefix}{id}"}}'
-
-
-def _state(receipts: Sequence[Receipt]) -> str:
-    return f',"state":{to_json(receipts_state(receipts)).decode()}'
+def _with_state(data: str, receipts: Sequence[Receipt] | None) -> str:
+    """An event's JSON with how far it got."""
+    return f'{data[:-1]},"state":{to_json(receipts_state(receipts)).decode()}}}' if receipts else data
 
 
 OPERATIONS = (
