@@ -14,7 +14,7 @@ from conversation_kit.domain.events import Event
 from conversation_kit.domain.models import Conversation, Leg, Member, Receipt, ReceiptKind, User
 from conversation_kit.domain.scene import Changes, Decide, Needs, Scene
 from conversation_kit_sql.lanes import Ticket
-from conversation_kit_sql.rows import changed, to_leg, to_model, to_row, to_update
+from conversation_kit_sql.rows import changed, conversation_of, member_of, only_moved_on, to_leg, to_model, to_row, to_update, user_of
 from conversation_kit_sql.statements import Statements
 
 MemberKey: TypeAlias = tuple[str, str]
@@ -136,7 +136,7 @@ class _Writes:
             events = [
                 {"application_id": a, "conversation_id": event.conversation_id, "id": event.id, "data": event.data} for event in self.events
             ]
-            connection.execute(statements.insert_event, events)
+            statements.insert_event.run(connection, events)
         rewritten = [
             {"key_application_id": a, "key_conversation_id": event.conversation_id, "key_id": event.id, "data": event.data}
             for event in self.rewritten
@@ -153,10 +153,15 @@ class _Writes:
 
     def _flush_conversations(self, connection: Connection, statements: Statements) -> None:
         updates: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        moved: list[dict[str, Any]] = []
         for id, conversation in self.conversations.items():
-            if values := changed(self.before[id], conversation):
+            if only_moved_on(self.before[id], conversation):
+                moved.append({"sequence_number": conversation.sequence_number, "key_application_id": self.application_id, "key_id": id})
+            elif values := changed(self.before[id], conversation):
                 row = {**values, "key_application_id": self.application_id, "key_id": id}
                 updates.setdefault(tuple(values), []).append(row)
+        if moved:
+            statements.move_on.run(connection, moved)
         for columns, rows in updates.items():
             try:
                 connection.execute(statements.update_conversation(columns), rows)
@@ -271,8 +276,8 @@ def _lock(connection: Connection, statements: Statements, application_id: str, u
     ids = sorted({unit.conversation_id for unit in units if unit.conversation_id is not None})
     if not ids:
         return {}
-    rows = connection.execute(statements.lock_conversations, {"a": application_id, "cs": ids}).all()
-    return {row.id: to_model(Conversation, row) for row in rows}
+    rows = statements.lock_conversations.rows(connection, {"a": application_id, "cs": ids})
+    return {row[1]: conversation_of(tuple(row)) for row in rows}
 
 
 def _load(
@@ -292,8 +297,8 @@ def _load(
     ):
         present = sorted(value for value in wanted if value is not None)
         if present:
-            found = connection.execute(statement, {"a": application_id, parameter: present})
-            working.add_users(to_model(User, row) for row in found)
+            found = statement.rows(connection, {"a": application_id, parameter: present})
+            working.add_users(user_of(tuple(row)) for row in found)
     ids: dict[str, set[str]] = {}
     users: dict[str, set[str]] = {}
     for unit in units:
@@ -309,8 +314,12 @@ def _load(
             "ids": sorted({member_id for id in some for member_id in ids[id]}),
             "users": sorted({user_id for id in some for user_id in users[id]}),
         }
-        for row in connection.execute(statements.members_concerned, parameters).all():
-            member = to_model(Member, row)
+        if not parameters["ids"]:
+            statement = statements.members_of_users
+        else:
+            statement = statements.members_concerned if parameters["users"] else statements.members_named
+        for row in statement.rows(connection, parameters):
+            member = member_of(tuple(row))
             working.members.setdefault(member.conversation_id, {})[member.id] = member
 
 

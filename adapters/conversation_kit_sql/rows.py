@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
+from pydantic_core import from_json
 from sqlalchemy import Row
 
-from conversation_kit.domain.models import Conversation, Leg, Member, Receipt, User
+from conversation_kit.domain.models import Conversation, Leg, Member, MemberState, Receipt, ReceiptKind, User, at_sequence
+from conversation_kit_sql.tables import to_instant
 
 M = TypeVar("M", Conversation, User, Member, Receipt, Leg)
 _NAMES = {model: tuple(field.name for field in fields(model)) for model in (Conversation, User, Member, Receipt, Leg)}
@@ -32,6 +36,23 @@ def changed(old: Conversation, new: Conversation) -> dict[str, Any]:
     return {name: value for name in _NAMES[Conversation] if (value := getattr(new, name)) != getattr(old, name)}
 
 
+def only_moved_on(old: Conversation, new: Conversation) -> bool:
+    """Whether nothing but events came to the conversation, as far as can be told at a glance."""
+    return (
+        new.properties is old.properties
+        and new.numbers is old.numbers
+        and new.name is old.name
+        and new.display_name is old.display_name
+        and new.image_url is old.image_url
+        and new.updated is old.updated
+        and new.expires_at is old.expires_at
+        and new.created_by is old.created_by
+        and new.destroyed is old.destroyed
+        and new.active_members == old.active_members
+        and new.joined_members == old.joined_members
+    )
+
+
 def to_model(model: Callable[..., M], row: Row[Any]) -> M:
     """The model of a row whose columns stand in the order of the model's fields."""
     return model(*row)
@@ -42,3 +63,69 @@ def to_leg(row: Row[Any]) -> Leg:
     values = list(row)
     values[-1] = tuple(values[-1])
     return Leg(*values)
+
+
+# The same of rows as the driver gives them. Remembered by all that is in the row, because the same people write again and again,
+# and what is made of equal rows is equal and never changes.
+
+
+def conversation_of(row: tuple[Any, ...]) -> Conversation:
+    """A conversation; its number moves on with every message, all else hardly ever."""
+    return at_sequence(_conversation_of(row[:9] + row[10:]), row[9])
+
+
+@lru_cache(maxsize=1024)
+def _conversation_of(row: tuple[Any, ...]) -> Conversation:
+    application_id, id, name, created, display_name, image_url, numbers, properties, created_by, active, joined, *instants = row
+    return Conversation(
+        application_id,
+        id,
+        name,
+        to_instant(created),
+        display_name,
+        image_url,
+        from_json(numbers),
+        from_json(properties),
+        created_by,
+        0,
+        active,
+        joined,
+        *map(_instant, instants),
+    )
+
+
+@lru_cache(maxsize=1024)
+def user_of(row: tuple[Any, ...]) -> User:
+    """A user."""
+    application_id, id, name, created, display_name, image_url, channels, updated = row
+    return User(application_id, id, name, to_instant(created), display_name, image_url, from_json(channels), _instant(updated))
+
+
+@lru_cache(maxsize=2048)
+def member_of(row: tuple[Any, ...]) -> Member:
+    """A member."""
+    application_id, conversation_id, id, user_id, user_name, state, channel, created, initiator, media, invited_by, *instants = row
+    return Member(
+        application_id,
+        conversation_id,
+        id,
+        user_id,
+        user_name,
+        MemberState(state),
+        from_json(channel),
+        to_instant(created),
+        from_json(initiator),
+        None if media is None else from_json(media),
+        invited_by,
+        *map(_instant, instants),
+    )
+
+
+def receipt_of(row: tuple[Any, ...]) -> Receipt:
+    """A receipt."""
+    conversation_id, event_id, member_id, kind, timestamp, receipt_id = row
+    return Receipt(conversation_id, event_id, member_id, ReceiptKind(kind), to_instant(timestamp), receipt_id)
+
+
+def _instant(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else to_instant(milliseconds)

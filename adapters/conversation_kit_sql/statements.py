@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Select, Table, Update, bindparam, delete, insert, select, update
 
 from conversation_kit.domain.models import LIVE, MemberState
+from conversation_kit_sql.pages import Pages
+from conversation_kit_sql.prepared import Prepared
 from conversation_kit_sql.tables import Tables
 
 
@@ -26,13 +28,16 @@ class Statements:
         )
         self.conversation = _of(conversation).where(conversation.c.id == bindparam("c"))
         # In the order of their ids, so that two processes that lock several never wait for each other.
-        self.lock_conversations = _of(conversation).where(conversation.c.id.in_(_list("cs"))).order_by(conversation.c.id).with_for_update()
+        locked = _of(conversation).where(conversation.c.id.in_(_list("cs"))).order_by(conversation.c.id).with_for_update()
+        self.lock_conversations = Prepared(locked, "cs")
         self.user = _of(user).where(user.c.id == bindparam("id"))
         self.user_named = _of(user).where(user.c.name == bindparam("name"))
-        self.users_named = _of(user).where(user.c.name.in_(_list("names")))
+        users_named = _of(user).where(user.c.name.in_(_list("names")))
+        self.users_named = Prepared(users_named, "names")
         self.hold_user = self.user.with_for_update()
-        self.hold_users = _of(user).where(user.c.id.in_(_list("ids"))).order_by(user.c.id).with_for_update(read=True)
-        self.hold_users_named = self.users_named.order_by(user.c.id).with_for_update(read=True)
+        hold_users = _of(user).where(user.c.id.in_(_list("ids"))).order_by(user.c.id).with_for_update(read=True)
+        self.hold_users = Prepared(hold_users, "ids")
+        self.hold_users_named = Prepared(users_named.order_by(user.c.id).with_for_update(read=True), "names")
 
         in_conversation = member.c.conversation_id == bindparam("c")
         in_conversations = member.c.conversation_id.in_(_list("cs"))
@@ -41,8 +46,11 @@ class Statements:
         self.members = _of(member).where(in_conversations, member.c.id.in_(_list("ids")))
         # The members with these ids, and those of these users that have not left. Two searches, because for one with an "or" databases read
         # all members. And no pairs of ids, for which SQLite does the same.
-        of_users = _of(member).where(in_conversations, member.c.user_id.in_(_list("users")), member.c.state != MemberState.LEFT)
-        self.members_concerned = self.members.union(of_users)
+        present = member.c.state != bindparam(None, MemberState.LEFT, type_=member.c.state.type, literal_execute=True)
+        of_users = _of(member).where(in_conversations, member.c.user_id.in_(_list("users")), present)
+        self.members_named = Prepared(self.members, "cs", "ids")
+        self.members_of_users = Prepared(of_users, "cs", "users")
+        self.members_concerned = Prepared(self.members.union(of_users), "cs", "ids", "users")
         self.member_keys = self.members.with_only_columns(member.c.conversation_id, member.c.id)
         self.members_present_first = (
             _of(member).where(in_conversation).order_by(member.c.state == MemberState.LEFT, *by_age).limit(bindparam("limit"))
@@ -68,6 +76,7 @@ class Statements:
         between = select(event.c.id, event.c.data).where(*of_log, event.c.id.between(bindparam("first"), bindparam("last")))
         self.events_up = between.order_by(event.c.id)
         self.events_down = between.order_by(event.c.id.desc())
+        self.pages = Pages(tables)
 
         columns = [column for column in receipt.c if column.name != "application_id"]
         of_receipts = (receipt.c.application_id == bindparam("a"), receipt.c.conversation_id == bindparam("c"))
@@ -90,10 +99,11 @@ class Statements:
         self.insert_conversation = insert(conversation)
         self.insert_user = insert(user)
         self.insert_member = insert(member)
-        self.insert_event = insert(event)
+        self.insert_event = Prepared(insert(event))
         self.insert_receipt = insert(receipt)
         self.insert_leg = insert(leg)
         self._update_conversation: dict[tuple[str, ...], Update] = {}
+        self.move_on = Prepared(_update(conversation, "id", columns=("sequence_number",)))
         self.update_user = _update(user, "id")
         self.update_member = _update(member, "conversation_id", "id")
         self.update_event = _update(event, "conversation_id", "id")

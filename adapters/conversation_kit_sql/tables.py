@@ -29,6 +29,16 @@ _BY_KEY = {"sqlite_with_rowid": False}
 """SQLite keeps such a table's rows in the order of their key, and no second copy of the key."""
 
 
+def to_instant(milliseconds: int) -> datetime:
+    """The instant so many milliseconds after the beginning of 1970."""
+    return _EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def to_number(instant: datetime) -> int:
+    """How many milliseconds after the beginning of 1970 it is."""
+    return (instant - _EPOCH) // _MILLISECOND
+
+
 class Instant(TypeDecorator[datetime]):
     """An aware UTC instant, kept as whole milliseconds since 1970: exact and ordered alike in every database."""
 
@@ -37,11 +47,11 @@ class Instant(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
         """To milliseconds."""
-        return None if value is None else (value - _EPOCH) // _MILLISECOND
+        return None if value is None else to_number(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         """From milliseconds."""
-        return None if value is None else _EPOCH + timedelta(milliseconds=value)
+        return None if value is None else to_instant(value)
 
 
 class Characters(TypeDecorator[str]):

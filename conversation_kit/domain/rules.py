@@ -6,7 +6,7 @@ the matrix of rights 2.3, legs 4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from conversation_kit.domain.errors import (
@@ -52,16 +52,36 @@ def check_access(access: Access, conversation: Conversation | None, user: User |
     ``user`` is the one named by ``access``, ``memberships`` that user's invited and joined ones in the conversation.
     Missing, expired and foreign conversations are all ``NotFound``; a member in too early a state is ``Forbidden``.
     """
-    if access.user_name is not None and user is None:
+    check_reader(
+        access,
+        exists=conversation is not None,
+        expires_at=conversation.expires_at if conversation is not None else None,
+        created_by=conversation.created_by if conversation is not None else None,
+        user_id=user.id if user is not None else None,
+        states=[member.state for member in memberships],
+    )
+
+
+def check_reader(
+    access: Access,
+    *,
+    exists: bool,
+    expires_at: datetime | None,
+    created_by: str | None,
+    user_id: str | None,
+    states: Collection[MemberState],
+) -> None:
+    """The same as ``check_access``, for a storage that has looked up no more than this takes."""
+    if access.user_name is not None and user_id is None:
         raise unknown_caller(access.user_name)
-    if conversation is None or is_expired(conversation, access.now):
+    if not exists or (expires_at is not None and expires_at <= access.now):
         raise conversation_not_found()
-    if user is None or any(member.state in access.states for member in memberships):
+    if user_id is None or not access.states.isdisjoint(states):
         return
-    created = conversation.created_by == user.id
+    created = created_by == user_id
     if access.creator and created:
         return
-    raise not_joined() if memberships or created else conversation_not_found()
+    raise not_joined() if states or created else conversation_not_found()
 
 
 def is_expired(conversation: Conversation, now: datetime) -> bool:

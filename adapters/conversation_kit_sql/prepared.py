@@ -1,0 +1,98 @@
+"""Statements of the hot paths, compiled once and run by the driver's own cursor.
+
+SQLAlchemy spends more time on an execution and on its rows than SQLite does on the work; so what happens for every message goes past it.
+Parameters and rows are the database's own values: milliseconds for instants, text for JSON, words for enumerations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, SelectBase
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.expression import ClauseElement
+
+Compiled: TypeAlias = tuple[str, tuple[str, ...] | None]
+"""A statement in a database's own words, and the names of its parameters in their order, or ``None`` where they go by name."""
+
+
+class Prepared:
+    """A statement with parameters by name; those in ``lists`` are lists that are not empty, to be searched for with ``IN``.
+
+    A list is filled up to the next power of two with its last value, so that few different statements come about and a database that keeps
+    plans finds them again.
+    """
+
+    __slots__ = ("_compiled", "_lists", "_statement")
+
+    def __init__(self, statement: ClauseElement, *lists: str) -> None:
+        self._statement = statement
+        self._lists = lists
+        self._compiled: dict[tuple[Any, ...], Compiled] = {}
+
+    def rows(self, connection: Connection, parameters: Mapping[str, Any]) -> Sequence[Any]:
+        """The rows as tuples. Raises the ``DBAPIError`` that SQLAlchemy would."""
+        if self._lists:
+            lists = {name: _filled(parameters[name]) for name in self._lists}
+            text, names = self._text(connection, lists)
+            parameters = {**parameters, **{f"{name}_{n}": value for name, values in lists.items() for n, value in enumerate(values, 1)}}
+        else:
+            text, names = self._text(connection, {})
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(text, parameters if names is None else [parameters[name] for name in names])
+            found = cursor.fetchall()
+            cursor.close()
+        except Exception as error:
+            raise translated(connection, error, text, cursor) from error
+        return found
+
+    def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Once for each of ``rows``, which are parameters without lists. Raises the ``DBAPIError`` that SQLAlchemy would."""
+        text, names = self._text(connection, {})
+        values: Sequence[Any] = rows if names is None else [[row[name] for name in names] for row in rows]
+        cursor = connection.connection.cursor()
+        try:
+            if len(values) == 1:
+                cursor.execute(text, values[0])
+            else:
+                cursor.executemany(text, values)
+            cursor.close()
+        except Exception as error:
+            raise translated(connection, error, text, cursor) from error
+
+    def _text(self, connection: Connection, lists: Mapping[str, Sequence[Any]]) -> Compiled:
+        dialect = connection.dialect
+        key = (dialect.name, dialect.driver, *[len(values) for values in lists.values()])
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            made: Any = self._statement.compile(dialect=dialect)
+            if isinstance(self._statement, SelectBase):
+                # The lists are written out only where there are values, whichever they are.
+                stand_ins = {name: lists.get(name) for parameter, name in made.bind_names.items() if parameter.required}
+                statement = self._statement.params(stand_ins)
+                made = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+            compiled = self._compiled[key] = (str(made), None if made.positiontup is None else tuple(made.positiontup))
+        return compiled
+
+
+def _filled(values: Sequence[Any]) -> list[Any]:
+    size = 1 << (len(values) - 1).bit_length()
+    return [*values, *[values[-1]] * (size - len(values))]
+
+
+def translated(connection: Connection, error: Exception, statement: str, cursor: Any) -> Exception:
+    """What SQLAlchemy would make of a driver's error; a connection that is broken is given up."""
+    dialect = connection.dialect
+    driver: Any = dialect.dbapi
+    if not isinstance(error, driver.Error):
+        return error
+    broken = dialect.is_disconnect(error, connection.connection.dbapi_connection, cursor)
+    made: Any = DBAPIError.instance(
+        statement, None, error, driver.Error, hide_parameters=True, connection_invalidated=broken, dialect=dialect
+    )
+    if broken:
+        connection.invalidate(error)
+    told: Exception = made
+    return told
