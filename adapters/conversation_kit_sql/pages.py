@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, ScalarSelect, Select, bindparam, case, cast, func, null, select
+from sqlalchemy import Connection, ScalarSelect, Select, bindparam, cast, func, null, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.types import String
 
@@ -78,21 +78,25 @@ class Pages:
             .where(user.c.application_id == a, user.c.name == bindparam("name"))
         )
 
-    def _within(self, id: Any, descending: bool) -> Sequence[Any]:
-        """The conditions on an event's id, as ``EventRange.ids`` has it."""
+    def _within(self, database: str, id: Any, descending: bool) -> Any:
+        """The condition on an event's id, as ``EventRange.ids`` has it: two bounds, and nothing to look at row by row."""
         first, last = bindparam("first", type_=id.type), bindparam("last", type_=id.type)
         if not descending:
-            return (id >= first, id <= last)
-        number = self._tables.conversation.c.sequence_number
-        end = case((number < last, number), else_=last)
+            return id.between(first, last)
+        least, greatest = (func.min, func.max) if database == "sqlite" else (func.least, func.greatest)
+        end = least(self._tables.conversation.c.sequence_number, last)
         skipped, through = bindparam("skipped", type_=id.type), bindparam("through", type_=id.type)
-        return (id >= first, id > end - through, id <= end - skipped)
+        return id.between(greatest(first, end - through + _fixed(1)), end - skipped)
 
     def _texts(self, database: str, descending: bool) -> ScalarSelect[Any]:
         event = self._tables.event
-        where = (event.c.application_id == bindparam("a"), event.c.conversation_id == bindparam("c"), *self._within(event.c.id, descending))
-        order = event.c.id.desc() if descending else event.c.id
-        rows = select(event.c.data, event.c.id).where(*where).correlate(self._tables.conversation)
+        where = (
+            event.c.application_id == bindparam("a"),
+            event.c.conversation_id == bindparam("c"),
+            self._within(database, event.c.id, descending),
+        )
+        order = (event.c.id.desc() if descending else event.c.id,)
+        rows = select(event.c.data).where(*where).correlate(self._tables.conversation)
         return _joined(database, rows, event.c.data, order, SEPARATOR)
 
     def _states(self, database: str, descending: bool) -> ScalarSelect[Any]:
@@ -102,23 +106,23 @@ class Pages:
         text: Any = cast(columns[0], String)
         for column in columns[1:]:
             text = text + _fixed(_FIELD) + cast(column, String)
-        rows = select(text.label("data"), receipt.c.receipt_id).where(*of_log, *self._within(receipt.c.event_id, descending))
+        rows = select(text.label("data")).where(*of_log, self._within(database, receipt.c.event_id, descending))
         rows = rows.correlate(self._tables.conversation)
-        return _joined(database, rows, text, receipt.c.receipt_id, _ROW)
+        return _joined(database, rows, text, (receipt.c.event_id, receipt.c.member_id, receipt.c.kind), _ROW)
 
 
-def _joined(database: str, rows: Select[Any], text: Any, order: Any, separator: str) -> ScalarSelect[Any]:
+def _joined(database: str, rows: Select[Any], text: Any, order: Sequence[Any], separator: str) -> ScalarSelect[Any]:
     """The ``text`` of all rows in one, in this order."""
     if database == "postgresql":
-        return rows.with_only_columns(func.string_agg(text, aggregate_order_by(_fixed(separator), order))).scalar_subquery()
+        return rows.with_only_columns(func.string_agg(text, aggregate_order_by(_fixed(separator), *order))).scalar_subquery()
     # SQLite takes the rows in the order of the inner query, also in versions that do not know how to say so.
-    inner = rows.order_by(order).subquery()
+    inner = rows.order_by(*order).subquery()
     return select(func.group_concat(inner.c.data, _fixed(separator))).scalar_subquery()
 
 
-def _fixed(text: str) -> Any:
+def _fixed(value: str | int) -> Any:
     """A part of the statement's own words and no parameter."""
-    return bindparam(None, text, type_=String(), unique=True, literal_execute=True)
+    return bindparam(None, value, unique=True, literal_execute=True)
 
 
 def _receipts(conversation_id: str, text: str) -> dict[int, list[Receipt]]:
@@ -127,4 +131,6 @@ def _receipts(conversation_id: str, text: str) -> dict[int, list[Receipt]]:
         event_id, member_id, kind, timestamp, receipt_id = row.split(_FIELD)
         receipt = Receipt(conversation_id, int(event_id), member_id, ReceiptKind(kind), to_instant(int(timestamp)), int(receipt_id))
         found.setdefault(receipt.event_id, []).append(receipt)
+    for receipts in found.values():
+        receipts.sort(key=lambda receipt: receipt.receipt_id)
     return found
