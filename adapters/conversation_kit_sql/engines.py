@@ -7,12 +7,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from typing import Any, TypeAlias
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from conversation_kit.domain.errors import ConfigurationError
@@ -25,27 +25,36 @@ READERS = 8
 CHECKPOINT_AFTER = 2000
 """After how many writes the write-ahead log of an SQLite file is moved into the file."""
 
+SNAPSHOT = {
+    "sqlite": ("BEGIN",),
+    "postgresql": ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",),
+    "mysql": ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"),
+}
+"""How a transaction begins that sees one instant, by dialect."""
+
 log = logging.getLogger("conversation_kit_sql")
 
 
 class Database:
-    """Hands out transactions. Raises ``ConfigurationError`` for a source that cannot be used.
+    """Hands out connections and transactions. Raises ``ConfigurationError`` for a source that cannot be used.
 
     A write waits at most ``busy_seconds`` for another process's lock on an SQLite file. Hold ``writer`` for ``writing`` and ``wrote``: one
-    thread writes at a time, and in a file of our own always over the same connection, the only one that moves the write-ahead log.
-    It does so in a mode that keeps other processes from writing meanwhile: SQLite before 3.51.3 can lose commits when
-    one connection moves the log and another one starts it anew.
+    thread writes at a time, and to a database of our own always over the same connection. In an SQLite file that is the only one
+    that moves the write-ahead log, and it does so in a mode that keeps other processes from writing meanwhile: SQLite before 3.51.3 can
+    lose commits when one connection moves the log and another one starts it anew.
     """
 
     def __init__(self, source: EngineSource, *, busy_seconds: float) -> None:
         self.writer = threading.RLock()
         self._kept: Connection | None = None
+        self._readers: list[Connection] = []
         self._writes = 0
         self.engine, self.owns_engine = _make_engine(source, busy_seconds)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self.is_shared = isinstance(self.engine.pool, StaticPool)
         """Whether all use is of one connection, so that reads must wait for writes."""
-        self._keeps_writer = self.is_sqlite and self.owns_engine and not self.is_shared
+        self._keeps = self.owns_engine and not self.is_shared
+        self._snapshot = SNAPSHOT.get(self.engine.dialect.name, SNAPSHOT["mysql"])
         if self.is_sqlite and not self.is_shared and self.engine.url.database in (None, "", ":memory:"):
             raise ConfigurationError(
                 "Each thread would get an empty database of its own: make an engine on SQLite in memory with poolclass=StaticPool "
@@ -54,10 +63,34 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that only reads."""
-        with self.writer if self.is_shared else nullcontext(), self.engine.connect() as connection, connection.begin():
-            self._begin(connection, "BEGIN")
-            yield connection
+        """A connection for reads, each statement of which sees what was committed when it began; see ``snapshot``."""
+        with self.writer if self.is_shared else nullcontext():
+            try:
+                # Popped at once, because another thread may take the last one in between.
+                connection = self._readers.pop()
+            except IndexError:
+                connection = self._connect("AUTOCOMMIT")
+            try:
+                yield connection
+                connection.rollback()
+            except BaseException:
+                connection.close()
+                self._close_readers()  # after a restart of the database the others are dead too
+                raise
+            if self._keeps:
+                self._readers.append(connection)
+            else:
+                connection.close()
+
+    @contextmanager
+    def snapshot(self, connection: Connection) -> Iterator[None]:
+        """Let all that is read over this connection meanwhile be of one instant."""
+        begin, *rest = self._snapshot
+        self._begin(connection, begin)
+        for statement in rest:
+            connection.exec_driver_sql(statement)
+        yield
+        connection.exec_driver_sql("COMMIT")
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -65,34 +98,40 @@ class Database:
         with self.writer:
             connection = self._kept
             if connection is None:
-                connection = self.engine.connect()
-                if self._keeps_writer:
+                connection = self._connect("READ COMMITTED")
+                if self._keeps:
                     self._kept = connection
             try:
                 with connection.begin():
-                    self._begin(connection, "BEGIN IMMEDIATE")
+                    if self.is_sqlite:
+                        self._begin(connection, "BEGIN IMMEDIATE")
                     yield connection
-            except (OperationalError, InterfaceError):
-                self._forget()
+            except DBAPIError as error:
+                if error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError)):
+                    self._forget()
                 raise
             finally:
-                if not self._keeps_writer:
+                if not self._keeps:
                     connection.close()
 
+    def _connect(self, isolation: Literal["AUTOCOMMIT", "READ COMMITTED"]) -> Connection:
+        connection = self.engine.connect()
+        # On SQLite it is not the driver that begins transactions: see _begin.
+        return connection if self.is_sqlite else connection.execution_options(isolation_level=isolation)
+
     def _begin(self, connection: Connection, statement: str) -> None:
-        """Begin a transaction on SQLite, whose driver would do it only at the first write, and as a reader that cannot become the writer.
+        """Begin a transaction, on SQLite without its driver, which would do it only at the first write, and as a reader that cannot write.
 
         Called and not listened for, because a listener slows down every statement of its engine.
         """
-        if self.is_sqlite:
-            if connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
-                connection.exec_driver_sql("ROLLBACK")  # a listener of the host's has just begun one of its own kind
-            connection.exec_driver_sql(statement)
+        if self.is_sqlite and connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+            connection.exec_driver_sql("ROLLBACK")  # a listener of the host's has just begun one of its own kind
+        connection.exec_driver_sql(statement)
 
     def wrote(self, count: int) -> None:
         """Move the write-ahead log into the file once in a while."""
         self._writes += count
-        if self._kept is None or self._writes < CHECKPOINT_AFTER:
+        if not self.is_sqlite or self._kept is None or self._writes < CHECKPOINT_AFTER:
             return
         self._writes = 0
         try:
@@ -107,10 +146,16 @@ class Database:
         if kept is not None:
             kept.close()
 
+    def _close_readers(self) -> None:
+        while self._readers:
+            with suppress(IndexError):
+                self._readers.pop().close()
+
     def dispose(self) -> None:
         """Close what is ours."""
         with self.writer:
             self._forget()
+            self._close_readers()
             if self.owns_engine:
                 self.engine.dispose()
 
@@ -124,7 +169,7 @@ def _make_engine(source: EngineSource, busy_seconds: float) -> tuple[Engine, boo
     try:
         url = make_url(source)
         if url.get_backend_name() != "sqlite":
-            return create_engine(url, pool_size=READERS + 1, pool_pre_ping=True, hide_parameters=True), True
+            return create_engine(url, pool_size=READERS + 1, hide_parameters=True), True
         if url.database in (None, "", ":memory:"):
             engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True)
         else:

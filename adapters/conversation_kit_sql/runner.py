@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Generic, TypeAlias, TypeVar
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from anyio.lowlevel import RunVar
 from sqlalchemy import Connection
@@ -22,7 +23,6 @@ from conversation_kit_sql.lanes import Lane, Ticket
 
 T = TypeVar("T")
 U = TypeVar("U")
-Read: TypeAlias = Callable[[Connection], Any]
 MAX_WRITES = 512
 """How many writes are committed together."""
 
@@ -30,6 +30,14 @@ MAX_READS = 16
 """How many reads go together: enough to make little of the hop, and few enough for the first one not to wait long for the last."""
 
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
+
+
+@dataclass(slots=True)
+class Read:
+    """What reads. With ``snapshot`` its statements all see the same instant, which a single one does by itself."""
+
+    work: Callable[[Connection], Any]
+    snapshot: bool
 
 
 class Runner(Generic[U]):
@@ -49,10 +57,11 @@ class Runner(Generic[U]):
             self._lanes.set(lanes)
         return lanes
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` in a transaction that only reads and return what it returns. Raises ``StorageUnavailable``."""
+    async def read(self, work: Callable[[Connection], T], *, snapshot: bool) -> T:
+        """Run ``work``, which only reads, and return what it returns. Raises ``StorageUnavailable``."""
         _, lanes = self._lanes_here()
-        result: T = await min(lanes, key=Lane.load).join(work)
+        lane = lanes[0] if len(lanes) == 1 else min(lanes, key=Lane.load)
+        result: T = await lane.join(Read(work, snapshot))
         return result
 
     async def write(self, unit: U) -> Any:
@@ -67,25 +76,41 @@ class Runner(Generic[U]):
 
     def _read_batch(self, tickets: Sequence[Ticket[Read]]) -> None:
         left = deque(tickets)
+        again: Ticket[Read] | None = None
         while left:
             current: Ticket[Read] | None = None
             try:
-                with unavailable(), self._database.reading() as connection:
+                with unavailable(), self._database.reading() as connection, ExitStack() as stack:
+                    consistent = False
                     while left:
                         current = left.popleft()
+                        if current.unit.snapshot and not consistent:
+                            consistent = True
+                            stack.enter_context(self._database.snapshot(connection))
                         _answer(current, connection)
             except Exception as error:
                 if current is None:
                     raise
                 # It may have spoiled the transaction, so those after it get another one.
-                current.fail(error)
+                if is_broken(error) and current is not again:
+                    # A connection that broke while nobody used it says so to the first one who does, and a read may be done twice.
+                    again = current
+                    left.appendleft(current)
+                else:
+                    current.fail(error)
 
 
 def _answer(ticket: Ticket[Read], connection: Connection) -> None:
     try:
-        ticket.succeed(ticket.unit(connection))
+        ticket.succeed(ticket.unit.work(connection))
     except RequestError as error:
         ticket.fail(error)
+
+
+def is_broken(error: BaseException | None) -> bool:
+    """Whether the error is that of a connection that is no more."""
+    cause = error.__cause__ if isinstance(error, StorageUnavailable) else error
+    return isinstance(cause, DBAPIError) and cause.connection_invalidated
 
 
 @contextmanager

@@ -20,9 +20,11 @@ from conversation_kit.domain.models import Conversation, Leg, Member, MemberStat
 from conversation_kit.domain.reading import Access, EventRange, Page, Slice
 from conversation_kit.domain.scene import Changes, Decide, Needs
 from conversation_kit_sql import queries
-from conversation_kit_sql.batch import ChangeUnit, carry_out
+from conversation_kit_sql.batch import ChangeUnit, Outcome, carry_out
 from conversation_kit_sql.engines import Database, EngineSource
 from conversation_kit_sql.lanes import Ticket
+from conversation_kit_sql.pages import DATABASES
+from conversation_kit_sql.retries import patiently
 from conversation_kit_sql.rows import to_row, to_update
 from conversation_kit_sql.runner import UNAVAILABLE, Runner, unavailable
 from conversation_kit_sql.statements import Statements
@@ -114,13 +116,22 @@ class SQLStorage:
             raise ConfigurationError("The storage is not open: await storage.open() first.")
         return self._runner
 
+    @property
+    def _joins_pages(self) -> bool:
+        return self._database is not None and self._database.engine.dialect.name in DATABASES
+
     def _writing(self) -> AbstractContextManager[Connection]:
         if self._database is None:
             raise StorageUnavailable("The storage was closed while a write waited: nothing was written.")
         return self._database.writing()
 
     async def _read(self, query: Callable[Concatenate[Connection, Statements, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._run.read(lambda connection: query(connection, self._statements, *args, **kwargs))
+        """Read in several statements that see one instant."""
+        return await self._run.read(lambda connection: query(connection, self._statements, *args, **kwargs), snapshot=True)
+
+    async def _glance(self, query: Callable[Concatenate[Connection, Statements, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Read in one statement."""
+        return await self._run.read(lambda connection: query(connection, self._statements, *args, **kwargs), snapshot=False)
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         result: T = await self._run.write(WorkUnit(work))
@@ -137,10 +148,17 @@ class SQLStorage:
 
     def _commit_changes(self, tickets: Sequence[Ticket[Any]]) -> None:
         decided = False
-        try:
+
+        def attempt() -> list[Outcome]:
+            nonlocal decided
+            decided = False
             with self._writing() as connection:
                 outcomes = carry_out(connection, self._statements, tickets)
                 decided = True
+            return outcomes
+
+        try:
+            outcomes = patiently(attempt, lambda: decided)
         except Exception as error:
             if len(tickets) == 1 or decided or isinstance(error, UNAVAILABLE):
                 # What became of a commit that failed is not known, so nothing is tried twice after it.
@@ -158,9 +176,18 @@ class SQLStorage:
                 ticket.fail(failure)
 
     def _commit_work(self, ticket: Ticket[Any], work: Callable[[Connection], Any]) -> None:
-        try:
+        decided = False
+
+        def attempt() -> Any:
+            nonlocal decided
+            decided = False
             with self._writing() as connection:
                 result = work(connection)
+                decided = True
+            return result
+
+        try:
+            result = patiently(attempt, lambda: decided)
         except Exception as error:
             _settle_failure(ticket, error)
         else:
@@ -231,11 +258,11 @@ class SQLStorage:
 
     async def expired_conversations(self, application_id: str, now: datetime, limit: int) -> list[str]:
         """See ``Storage.expired_conversations``."""
-        return await self._read(queries.expired_conversations, application_id, now, limit)
+        return await self._glance(queries.expired_conversations, application_id, now, limit)
 
     async def get_user(self, application_id: str, *, id: str | None = None, name: str | None = None) -> User:
         """See ``Storage.get_user``."""
-        return await self._read(queries.get_user, application_id, id, name)
+        return await self._glance(queries.get_user, application_id, id, name)
 
     async def list_users(self, application_id: str, page: Page) -> Slice[User]:
         """See ``Storage.list_users``."""
@@ -255,7 +282,8 @@ class SQLStorage:
 
     async def list_events(self, access: Access, conversation_id: str, wanted: EventRange) -> EventPage:
         """See ``Storage.list_events``."""
-        return await self._read(queries.list_events, access, conversation_id, wanted)
+        read = self._glance if self._joins_pages else self._read
+        return await read(queries.list_events, access, conversation_id, wanted)
 
     async def get_event(self, access: Access, conversation_id: str, event_id: int) -> Event:
         """See ``Storage.get_event``."""
@@ -267,7 +295,7 @@ class SQLStorage:
 
     async def get_leg(self, application_id: str, leg_id: str) -> Leg:
         """See ``Storage.get_leg``."""
-        return await self._read(queries.get_leg, application_id, leg_id)
+        return await self._glance(queries.get_leg, application_id, leg_id)
 
 
 def _settle_failure(ticket: Ticket[Any], error: Exception) -> None:
