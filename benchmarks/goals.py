@@ -76,7 +76,7 @@ def print_goals(wanted: Sequence[Goal], results: Sequence[Series]) -> None:
     for goal, value, verdict in rows:
         if value is not None:
             bound = f"rate >= {goal.least:.2f}" if goal.most is None else f"p50  <= {goal.most:.2f}"
-            print(f"{goal.subject:{width}}  {goal.clients:7}  {goal.other:{other_width}}  {bound:13}  {value:8.2f}  {verdict}")
+            print(f"{goal.subject:{width}}  {goal.clients:7}  {goal.other:{other_width}}  {bound:13}  {value:8.3f}  {verdict}")
     missing = sum(value is None for _, value, _ in rows)
     if missing:
         print(f"{missing} more goals were not measured.")

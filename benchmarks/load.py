@@ -114,7 +114,10 @@ class _Client(asyncio.Protocol):
 
 
 def drive(port: int, clients: Sequence[Sequence[bytes]], *, status: int, seconds: float) -> Outcome:
-    """Keep one connection for each of ``clients`` busy with its requests in turn; every answer should have this status."""
+    """Keep one connection for each of ``clients`` busy with its requests in turn; every answer should have this status.
+
+    With no ``seconds`` they are only warmed up, and the rate is 0.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_drive(port, clients, status, seconds))
 
@@ -134,4 +137,4 @@ async def _drive(port: int, clients: Sequence[Sequence[bytes]], status: int, sec
     await asyncio.wait_for(run.done, WARM_UP + seconds + 30)
     busy = (time.process_time() - worked) / (time.perf_counter() - began)
     latency = median(run.latencies) if run.latencies else 0.0
-    return Outcome(len(run.latencies) / seconds, latency, run.accepted, run.wrong, busy, run.example)
+    return Outcome(len(run.latencies) / seconds if seconds else 0.0, latency, run.accepted, run.wrong, busy, run.example)

@@ -19,6 +19,8 @@ class Series:
     clients: int
     outcomes: list[Outcome] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
+    warm_up: Outcome | None = None
+    """What came of the first requests, which are only counted."""
 
     @property
     def rates(self) -> list[float]:
@@ -39,23 +41,30 @@ class Series:
     @property
     def accepted(self) -> int:
         """How many answers were as they should be."""
-        return sum(outcome.accepted for outcome in self.outcomes)
+        return sum(outcome.accepted for outcome in self._every)
+
+    @property
+    def _every(self) -> list[Outcome]:
+        return [*([self.warm_up] if self.warm_up else []), *self.outcomes]
 
     @property
     def problem(self) -> str | None:
         """What went wrong with the requests, if anything did."""
-        wrong = sum(outcome.wrong for outcome in self.outcomes)
+        wrong = sum(outcome.wrong for outcome in self._every)
         if wrong == 0 and all(self.rates):
             return None
-        example = next((f", such as {outcome.example!r}" for outcome in self.outcomes if outcome.example), "")
+        example = next((f", such as {outcome.example!r}" for outcome in self._every if outcome.example), "")
         return f"{self.subject.name}, {self.clients} clients: {wrong} wrong answers{example}, rates {self.rates}"
 
 
 def measure(chosen: Sequence[Subject], servers: Mapping[str, Server], counts: Sequence[int], rounds: int, seconds: float) -> list[Series]:
-    """Everything once a round, so that what disturbs the machine for a while disturbs all alike."""
+    """Everything once a round, so that what disturbs the machine for a while disturbs all alike; every other round backwards."""
     results = [Series(subject, count) for count in counts for subject in chosen if subject.only_at in (None, count)]
+    for series in {series.subject.name: series for series in reversed(results)}.values():
+        subject = series.subject
+        series.warm_up = drive(servers[subject.server].address.port, subject.clients(series.clients), status=subject.status, seconds=0)
     for number in range(rounds):
-        for series in results:
+        for series in results if number % 2 == 0 else reversed(results):
             subject = series.subject
             server = servers[subject.server]
             before = server.cpu_seconds()

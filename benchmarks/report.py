@@ -19,21 +19,39 @@ OTHERS = ("fastapi", "aiosqlite", "django", "djangorestframework")
 
 
 def print_table(results: Sequence[Series], against: str = "of bare") -> None:
-    """One line for each series; ``against`` heads the shares of the yardstick, and *ours* is the kit's rate as a multiple of this one."""
-    width = max(len(series.subject.name) for series in results)
-    print(f"{'':{width}}  clients  requests/s  (min - max)        p50 ms  {against}  CPU us  {against}     ours  load's core")
-    for series in sorted(results, key=lambda series: series.clients):
-        shares = _shares(results, series)
-        spread = f"({min(series.rates):,.0f} - {max(series.rates):,.0f})"
-        busy = median(outcome.busy for outcome in series.outcomes)
-        head = f"{series.subject.name:{width}}  {series.clients:7}  {median(series.rates):10,.0f}  {spread:17}  {series.latency:6.2f}"
-        share, saving = (_number(shares[key], len(against)) for key in ("of_yardstick", "cpu_of_yardstick"))
-        print(f"{head}  {share}  {series.cost:6.0f}  {saving}  {_number(shares['ours'], 7, 'x')}  {busy:11.0%}")
+    """One line for each series.
+
+    ``against`` heads its shares of its yardstick, and *ours* is the kit's rate as a multiple of this one. Columns that would be empty
+    are left out.
+    """
+    titles = ("", "clients", "requests/s", "(min - max)", "p50 ms", against, "CPU us", against, "ours", "load's core")
+    rows = [_cells(results, series) for series in sorted(results, key=lambda series: series.clients)]
+    columns = [column for column in zip(titles, *rows, strict=True) if any(column[1:])]
+    widths = [max(len(cell) for cell in column) for column in columns]
+    for line in zip(*columns, strict=True):
+        first, *others = (f"{cell:{'>' if place else '<'}{width}}" for place, (cell, width) in enumerate(zip(line, widths, strict=True)))
+        print("  ".join([first, *others]))
 
 
-def _number(value: float | None, width: int, unit: str = "") -> str:
-    text = "" if value is None else f"{value:.2f}{unit}"
-    return f"{text:>{width}}"
+def _cells(results: Sequence[Series], series: Series) -> tuple[str, ...]:
+    shares = _shares(results, series)
+    busy = median(outcome.busy for outcome in series.outcomes)
+    return (
+        series.subject.name,
+        str(series.clients),
+        f"{median(series.rates):,.0f}",
+        f"({min(series.rates):,.0f} - {max(series.rates):,.0f})",
+        f"{series.latency:.2f}",
+        _share(shares["of_yardstick"]),
+        f"{series.cost:.0f}",
+        _share(shares["cpu_of_yardstick"]),
+        _share(shares["ours"], "x"),
+        f"{busy:.0%}",
+    )
+
+
+def _share(value: float | None, unit: str = "") -> str:
+    return "" if value is None else f"{value:.2f}{unit}"
 
 
 def _shares(results: Sequence[Series], series: Series) -> dict[str, float | None]:
