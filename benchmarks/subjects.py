@@ -95,10 +95,10 @@ def _turns(spread: Sequence[bytes]) -> list[list[bytes]]:
 
 
 def chosen(every: Sequence[Subject], name: str) -> list[Subject]:
-    """Those with ``name`` in their names, and what they are compared with."""
+    """Those with ``name`` in their names, written alike if there are any such (POST is no postgres), and what they are compared with."""
     by_name = {subject.name: subject for subject in every}
     wanted: set[str] = set()
-    found = {subject.name for subject in every if name.lower() in subject.name.lower()}
+    found = {key for key in by_name if name in key} or {key for key in by_name if name.lower() in key.lower()}
     while found - wanted:
         wanted |= found
         found = {related for name in wanted for related in by_name[name].related if related in by_name}

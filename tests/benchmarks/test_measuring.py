@@ -45,6 +45,12 @@ def test_what_is_chosen_brings_what_it_is_compared_with() -> None:
     assert [subject.name for subject in chosen(every, "THEIR")] == ["bare", "ours", "theirs"]
 
 
+def test_a_name_is_looked_for_as_it_is_written() -> None:
+    every = [Subject(name, "server", 200, [[b""]]) for name in ("POST event, memory", "GET last 100, postgres")]
+    assert chosen(every, "POST") == every[:1]
+    assert chosen(every, "Memory") == every[:1]
+
+
 def test_requests_may_change_by_round() -> None:
     subject = Subject("ours", "sqlite", 201, [[b"first"], [b"second"]], by_round=True)
     assert subject.clients(2, 3) == [[b"second"], [b"second"]]
