@@ -18,7 +18,7 @@ from conversation_kit_sql.rows import to_row
 from conversation_kit_sql.tables import make_tables
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
-_GAP = "@"
+_SOME_ID = 987_654_321_987_654
 
 
 async def make_schema(url: str) -> None:
@@ -79,18 +79,16 @@ class Rows:
 
 
 def _events(number: int, users: tuple[int, int], count: int) -> Iterator[tuple[str, str, int, str]]:
-    """Texts by both members in turn."""
+    """Texts by both members in turn: what the kit makes of one event, with its id put in place of that one's."""
     conversation_id = _id("CON", number)
+    timestamp = BEGINNING + timedelta(milliseconds=number)
+    body = {"text": f"{TEXT} {_SOME_ID}"}
     parts = []
     for _, member in room(number, users).members:
-        timestamp = BEGINNING + timedelta(milliseconds=number)
-        body = {"text": f"{TEXT} {_GAP}"}
-        data = Event.compose(APPLICATION, conversation_id, None, type="text", body=body, timestamp=timestamp, sender=member).data
-        before, _, after = data.rpartition(_GAP)
-        parts.append((before, after))
+        event = Event.compose(APPLICATION, conversation_id, _SOME_ID, type="text", body=body, timestamp=timestamp, sender=member)
+        parts.append(event.data.split(str(_SOME_ID)))
     for id in range(1, count + 1):
-        before, after = parts[id % 2]
-        yield APPLICATION, conversation_id, id, f"{before}{id}{after}"
+        yield APPLICATION, conversation_id, id, str(id).join(parts[id % 2])
 
 
 def room(number: int, users: tuple[int, int]) -> Room:

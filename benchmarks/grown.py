@@ -32,6 +32,11 @@ class Grown(Protocol):
         """How much it is."""
         ...
 
+    @property
+    def written(self) -> Room:
+        """A conversation that is written to whatever the number of clients."""
+        ...
+
     def build(self, loader: Loader, rows: Rows) -> None:
         """Load what is not there yet."""
         ...
@@ -63,6 +68,11 @@ class Logs:
         """How much it is."""
         return f"a log of {self.events:,} events and {len(self.short_numbers)} of {self.short:,}"
 
+    @property
+    def written(self) -> Room:
+        """The long log."""
+        return room(self.long_number, (0, 1))
+
     def build(self, loader: Loader, rows: Rows) -> None:
         """Load them."""
         loader_rows = [(number, (0, 1), self.short) for number in self.short_numbers]
@@ -73,7 +83,7 @@ class Logs:
     def subjects(self, requests: Requests, server: str) -> Iterator[Subject]:
         """The same of a short log and of the long one."""
         *written, read = [room(number, (0, 1)) for number in self.short_numbers]
-        long = room(self.long_number, (0, 1))
+        long = self.written
         what = "POST event"
         for size, rooms in ((self.short, written), (self.events, [long])):
             posts = [[requests.post(some, 0), requests.post(some, 1)] for some in rooms]
@@ -105,6 +115,11 @@ class Crowd:
     def label(self) -> str:
         """How much it is."""
         return f"{self.conversations * self.per:,} events in {self.conversations:,} conversations of {self.users:,} users"
+
+    @property
+    def written(self) -> Room:
+        """The first of the sample."""
+        return self._sample()[0]
 
     def build(self, loader: Loader, rows: Rows) -> None:
         """Load them, from where an earlier run has stopped."""

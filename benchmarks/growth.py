@@ -25,8 +25,9 @@ from benchmarks.grown import Crowd, Grown, Logs
 from benchmarks.loaders import loading
 from benchmarks.measuring import measure
 from benchmarks.report import machine, print_table, write_json
+from benchmarks.rooms import Address, Room
 from benchmarks.server import running
-from benchmarks.wire import Requests
+from benchmarks.wire import Requests, read_json
 from conversation_kit.tokens import make_key_pair
 
 
@@ -75,6 +76,7 @@ def main() -> int:
         results = measure(every, servers, counts, arguments.rounds, arguments.seconds)
         problems = []
         for name, url in urls.items():
+            problems += [f"{name}: {problem}" for problem in _unlike(servers[name].address, requests, grown.written)]
             accepted = sum(series.accepted for series in results if series.subject.server == name and series.subject.status == 201)
             if _counted(url) != (before[name][0] + accepted, before[name][1] + accepted):
                 problems.append(f"{name}: {accepted} events were accepted; numbers and rows went from {before[name]} to {_counted(url)}")
@@ -131,6 +133,17 @@ def _build(name: str, url: str, grown: Grown) -> dict[str, float]:
     size = size_on_disk(url)
     print(f"{name}: {built:,} events built in {seconds:,.0f} s ({built / seconds:,.0f}/s), {size / 1e6:,.0f} MB on disk", flush=True)
     return {"events": built, "seconds": seconds, "bytes": size}
+
+
+def _unlike(address: Address, requests: Requests, room: Room) -> list[str]:
+    """How the first event of a conversation, which was built, differs from the last one, which the kit has appended."""
+    path = f"/conversations/{room.id}/events?page_size=1&order="
+    built, appended = (read_json(address, requests, room.members[0][0], path + order)[1] for order in ("asc", "desc"))
+    assert isinstance(built, list)
+    assert isinstance(appended, list)
+    if list(built[0]) == list(appended[0]) and built[0]["id"] == "1" and built[0]["href"].endswith(f"{room.id}/events/1"):
+        return []
+    return [f"{built[0]} was built and is not like {appended[0]}"]
 
 
 _COUNT = "SELECT count(*) FROM conversation_kit_event"
