@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.bench-installed
 COVERAGE_FLOOR := 90
 
-.PHONY: demo test check format lint types imports coverage bench bench-smoke nexmo wheel clean
+.PHONY: demo test check format lint types imports coverage bench bench-growth bench-smoke nexmo wheel clean
 
 demo: $(STAMP)
 	$(BIN)/conversation-kit demo
@@ -43,8 +44,19 @@ imports: $(STAMP)
 coverage: $(STAMP)
 	$(BIN)/pytest --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
 
-bench: $(STAMP)
+$(BENCH_STAMP): $(STAMP)
+	@if command -v uv >/dev/null 2>&1; then \
+		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,bench]'; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'; \
+	fi
+	@touch $(BENCH_STAMP)
+
+bench: $(BENCH_STAMP)
 	$(BIN)/python -m benchmarks
+
+bench-growth: $(BENCH_STAMP)
+	$(BIN)/python -m benchmarks.growth
 
 bench-smoke: $(STAMP)
 	$(BIN)/python -m benchmarks --smoke

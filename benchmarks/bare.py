@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
+import anyio.to_thread
 import jwt
 from pydantic import BaseModel, Field
 from starlette.applications import Starlette
@@ -11,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
-PREFIX = "/api"
+from benchmarks.rooms import PREFIX
 
 
 class Posted(BaseModel):
@@ -30,8 +34,11 @@ class Created(BaseModel):
     href: str
 
 
-def bare_app(public_key: str, page: bytes) -> Starlette:
-    """A host with the two endpoints mounted. ``page`` is what the reading one sends."""
+def bare_app(public_key: str, *, page: bytes = b"", append: Callable[[str, str], int] | None = None) -> Starlette:
+    """A host with the two endpoints mounted. ``page`` is what the reading one sends.
+
+    ``append`` takes a conversation's id and an event's JSON, stores it, and returns its id; it is called in a worker thread.
+    """
     verified: dict[str, dict[str, Any]] = {}
 
     def check(request: Request) -> str:
@@ -41,12 +48,18 @@ def bare_app(public_key: str, page: bytes) -> Starlette:
             claims = verified[token] = jwt.decode(token, public_key, algorithms=["RS256"])
         return str(claims["sub"])
 
+    def created(request: Request, id: int, timestamp: str) -> Response:
+        href = f"http://127.0.0.1{PREFIX}/conversations/{request.path_params['conversation_id']}/events/{id}"
+        return Response(Created(id=str(id), timestamp=timestamp, href=href).model_dump_json(), 201, media_type="application/json")
+
     async def post(request: Request) -> Response:
         check(request)
-        Posted.model_validate_json(await request.body())
-        href = f"http://127.0.0.1{PREFIX}/conversations/{request.path_params['conversation_id']}/events/1"
-        created = Created(id="1", timestamp="2026-01-01T00:00:00.000Z", href=href)
-        return Response(created.model_dump_json(), 201, media_type="application/json")
+        posted = Posted.model_validate_json(await request.body())
+        if append is None:
+            return created(request, 1, "2026-01-01T00:00:00.000Z")
+        timestamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+        data = json.dumps({"type": posted.type, "from": posted.sender, "timestamp": timestamp, "body": posted.body})
+        return created(request, await anyio.to_thread.run_sync(append, request.path_params["conversation_id"], data), timestamp)
 
     async def get(request: Request) -> Response:
         check(request)

@@ -29,6 +29,8 @@ class Outcome:
     wrong: int
     busy: float
     """The share of its core that the load itself took: near 1 it is the load that was measured."""
+    example: str
+    """The beginning of the first wrong answer, if there was one."""
 
 
 @dataclass
@@ -41,6 +43,7 @@ class _Run:
     latencies: list[float] = field(default_factory=list)
     accepted: int = 0
     wrong: int = 0
+    example: str = ""
 
     def retire(self) -> None:
         self.left -= 1
@@ -86,6 +89,7 @@ class _Client(asyncio.Protocol):
             run.accepted += 1
         else:
             run.wrong += 1
+            run.example = run.example or self._buffer[:400].decode(errors="replace")
         self._buffer.clear()
         self._expected = 0
         now = time.perf_counter()
@@ -105,11 +109,15 @@ class _Client(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         if not self._retired:
             self._run.wrong += 1
+            self._run.example = self._run.example or f"The connection was lost: {error}"
             self._retire()
 
 
 def drive(port: int, clients: Sequence[Sequence[bytes]], *, status: int, seconds: float) -> Outcome:
-    """Keep one connection for each of ``clients`` busy with its requests in turn; every answer should have this status."""
+    """Keep one connection for each of ``clients`` busy with its requests in turn; every answer should have this status.
+
+    With no ``seconds`` they are only warmed up, and the rate is 0.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_drive(port, clients, status, seconds))
 
@@ -129,4 +137,4 @@ async def _drive(port: int, clients: Sequence[Sequence[bytes]], status: int, sec
     await asyncio.wait_for(run.done, WARM_UP + seconds + 30)
     busy = (time.process_time() - worked) / (time.perf_counter() - began)
     latency = median(run.latencies) if run.latencies else 0.0
-    return Outcome(len(run.latencies) / seconds, latency, run.accepted, run.wrong, busy)
+    return Outcome(len(run.latencies) / seconds if seconds else 0.0, latency, run.accepted, run.wrong, busy, run.example)

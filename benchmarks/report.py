@@ -4,76 +4,79 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from importlib.metadata import version
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
+from typing import Any
 
-from benchmarks.load import Outcome
-from benchmarks.subjects import Subject
+from benchmarks.goals import Goal, judged
+from benchmarks.measuring import Series, find, ratio
 
-PACKAGES = ("uvicorn", "uvloop", "httptools", "starlette", "pydantic", "sqlalchemy")
-
-
-@dataclass
-class Series:
-    """The outcomes of one subject with one number of clients, by round, and the processor time that each took the server."""
-
-    subject: Subject
-    clients: int
-    outcomes: list[Outcome] = field(default_factory=list)
-    cpu_seconds: list[float] = field(default_factory=list)
-
-    @property
-    def rates(self) -> list[float]:
-        """Requests a second."""
-        return [outcome.rate for outcome in self.outcomes]
-
-    @property
-    def latency(self) -> float:
-        """Milliseconds, the median of the rounds' medians."""
-        return 1000 * median(outcome.latency for outcome in self.outcomes)
-
-    @property
-    def cost(self) -> float:
-        """Microseconds of the server's processor time for one request; other processes on the machine hardly change it."""
-        pairs = zip(self.cpu_seconds, self.outcomes, strict=True)
-        return 1e6 * median(seconds / max(outcome.accepted + outcome.wrong, 1) for seconds, outcome in pairs)
+PACKAGES = ("uvicorn", "uvloop", "httptools", "starlette", "pydantic", "sqlalchemy", "psycopg", "pymysql", "hypercorn", "trio")
+OTHERS = ("fastapi", "aiosqlite", "django", "djangorestframework")
 
 
-def ratio(series: Series, yardstick: Series) -> float:
-    """The median of the rounds' ratios: what slows a round down slows down both."""
-    pairs = zip(series.rates, yardstick.rates, strict=True)
-    return median(rate / bare if bare else 0.0 for rate, bare in pairs)
+def print_table(results: Sequence[Series], against: str = "of bare") -> None:
+    """One line for each series.
+
+    ``against`` heads its shares of its yardstick, and *ours* is the kit's rate as a multiple of this one. Columns that would be empty
+    are left out.
+    """
+    titles = ("", "clients", "requests/s", "(min - max)", "p50 ms", against, "CPU us", against, "ours", "load's core")
+    rows = [_cells(results, series) for series in sorted(results, key=lambda series: series.clients)]
+    columns = [column for column in zip(titles, *rows, strict=True) if any(column[1:])]
+    widths = [max(len(cell) for cell in column) for column in columns]
+    for line in zip(*columns, strict=True):
+        first, *others = (f"{cell:{'>' if place else '<'}{width}}" for place, (cell, width) in enumerate(zip(line, widths, strict=True)))
+        print("  ".join([first, *others]))
 
 
-def _rows(results: Sequence[Series]) -> Iterator[tuple[Series, float, float]]:
-    """Each series with its share of the yardstick's rate, and the yardstick's share of its cost."""
-    by_key = {(series.subject.name, series.clients): series for series in results}
-    for series in results:
-        yardstick = by_key[series.subject.yardstick, series.clients]
-        yield series, ratio(series, yardstick), yardstick.cost / series.cost
+def _cells(results: Sequence[Series], series: Series) -> tuple[str, ...]:
+    shares = _shares(results, series)
+    busy = median(outcome.busy for outcome in series.outcomes)
+    return (
+        series.subject.name,
+        str(series.clients),
+        f"{median(series.rates):,.0f}",
+        f"({min(series.rates):,.0f} - {max(series.rates):,.0f})",
+        f"{series.latency:.2f}",
+        _share(shares["of_yardstick"]),
+        f"{series.cost:.0f}",
+        _share(shares["cpu_of_yardstick"]),
+        _share(shares["ours"], "x"),
+        f"{busy:.0%}",
+    )
 
 
-def print_table(results: Sequence[Series]) -> None:
-    """One line for each series."""
-    width = max(len(series.subject.name) for series in results)
-    print(f"{'':{width}}  clients  requests/s  (min - max)        p50 ms  of bare  CPU us  of bare  load's core")
-    for series, share, saving in sorted(_rows(results), key=lambda row: row[0].clients):
-        rates = series.rates
-        spread = f"({min(rates):,.0f} - {max(rates):,.0f})"
-        busy = median(outcome.busy for outcome in series.outcomes)
-        rate = f"{series.clients:7}  {median(rates):10,.0f}  {spread:17}  {series.latency:6.2f}  {share:7.2f}"
-        print(f"{series.subject.name:{width}}  {rate}  {series.cost:6.0f}  {saving:7.2f}  {busy:11.0%}")
+def _share(value: float | None, unit: str = "") -> str:
+    return "" if value is None else f"{value:.2f}{unit}"
+
+
+def _shares(results: Sequence[Series], series: Series) -> dict[str, float | None]:
+    """The share of the yardstick's rate, the yardstick's share of the cost, and how many times this rate the kit's is."""
+    yardstick = find(results, series.subject.yardstick, series.clients)
+    ours = find(results, series.subject.ours, series.clients)
+    return {
+        "of_yardstick": None if yardstick is None else ratio(series, yardstick),
+        "cpu_of_yardstick": None if yardstick is None or not series.cost else yardstick.cost / series.cost,
+        "ours": None if ours is None else ratio(ours, series),
+    }
 
 
 def machine() -> dict[str, str]:
-    """What the results depend on."""
-    return {"python": platform.python_version(), "system": platform.system(), **{name: version(name) for name in PACKAGES}}
+    """What the results depend on; packages that are not installed are left out."""
+    found = {"python": platform.python_version(), "system": platform.system()}
+    for name in (*PACKAGES, *OTHERS):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
-def write_json(results: Sequence[Series], file: Path) -> None:
+def write_json(file: Path, results: Sequence[Series], wanted: Sequence[Goal], more: dict[str, Any] | None = None) -> None:
     """Everything, for programs."""
     rows = [
         {
@@ -81,10 +84,11 @@ def write_json(results: Sequence[Series], file: Path) -> None:
             "clients": series.clients,
             "requests_per_second": series.rates,
             "p50_ms": series.latency,
-            "of_bare": share,
+            "yardstick": series.subject.yardstick or None,
             "cpu_us": series.cost,
-            "cpu_of_bare": saving,
+            **_shares(results, series),
         }
-        for series, share, saving in _rows(results)
+        for series in results
     ]
-    file.write_text(json.dumps({"machine": machine(), "results": rows}, indent=2) + "\n")
+    verdicts = [{**asdict(goal), "measured": value, "verdict": verdict} for goal, value, verdict in judged(wanted, results)]
+    file.write_text(json.dumps({"machine": machine(), **(more or {}), "results": rows, "goals": verdicts}, indent=2) + "\n")

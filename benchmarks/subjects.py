@@ -2,122 +2,104 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
-from benchmarks.bare import PREFIX
-from benchmarks.server import APPLICATION, Address, Room
-from conversation_kit.tokens import make_token
+from benchmarks.rooms import Rooms
+from benchmarks.server import Server
+from benchmarks.wire import Requests
 
-TEXT = "A message of the length that messages in chats tend to have, give or take."
-LAST_100 = "?order=desc&page_size=100"
+TUTORIALS = ("fastapi", "django")
+BESIDE = 16
+"""The number of clients with which the slow yardsticks and the other server are measured."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """``requests`` holds those of each client in turn; ``yardstick`` names the subject that this one is compared with."""
+    """``requests`` holds those of each client in turn, or those of all clients in each round when they change ``by_round``.
+
+    ``yardstick`` names the subject that this one is a share of; ``ours`` the kit's that is compared with this one, where this is somebody
+    else's. ``only_at`` is the one number of clients that this is measured with.
+    """
 
     name: str
     server: str
     status: int
     requests: Sequence[Sequence[bytes]]
-    yardstick: str
+    yardstick: str = ""
+    ours: str = ""
+    only_at: int | None = None
+    by_round: bool = False
 
-    def clients(self, number: int) -> list[Sequence[bytes]]:
+    @property
+    def related(self) -> set[str]:
+        """The names of what has to be measured for this to be compared."""
+        return {self.name, self.yardstick, self.ours} - {""}
+
+    def clients(self, number: int, round: int = 0) -> list[Sequence[bytes]]:
         """The requests of this many clients."""
+        if self.by_round:
+            return [self.requests[round % len(self.requests)]] * number
         return [self.requests[index % len(self.requests)] for index in range(number)]
 
 
-class Requests:
-    """Writes requests with the tokens of their users."""
-
-    def __init__(self, private_key: str) -> None:
-        self._token = cache(lambda user: make_token(private_key, APPLICATION, sub=user, ttl=86_400))
-
-    def post(self, room: Room, index: int = 0) -> bytes:
-        """An event by a member."""
-        user, member = room.members[index % len(room.members)]
-        body = json.dumps({"type": "text", "from": member, "body": {"text": TEXT}}).encode()
-        return self._request("POST", f"/conversations/{room.id}/events", user, body)
-
-    def get(self, room: Room, query: str = LAST_100) -> bytes:
-        """A page of events, read by the first member."""
-        return self._request("GET", f"/conversations/{room.id}/events{query}", room.members[0][0])
-
-    def headers(self, user: str) -> dict[str, str]:
-        """The header with the user's token."""
-        return {"Authorization": f"Bearer {self._token(user)}"}
-
-    def _request(self, method: str, path: str, user: str, body: bytes = b"") -> bytes:
-        head = [f"{method} {PREFIX}{path} HTTP/1.1", "Host: 127.0.0.1", *(f"{k}: {v}" for k, v in self.headers(user).items())]
-        if body:
-            head += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-        return "\r\n".join([*head, "", ""]).encode() + body
-
-
-def subjects(requests: Requests, servers: Mapping[str, Address]) -> Iterator[Subject]:
+def subjects(requests: Requests, servers: Mapping[str, Server]) -> Iterator[Subject]:
     """All of them, each yardstick before what is compared with it."""
-    for server, address in servers.items():
-        hot, read = address.hot, address.read
-        if hot is None or read is None:
-            continue
-        by_member = [[requests.post(hot, index)] for index in range(len(hot.members))]
-        spread = [[requests.post(room)] for room in address.many]
-        if server == "memory":
-            yield Subject("POST event, bare", "bare", 201, by_member, "POST event, bare")
-            yield Subject("GET last 100, bare", "bare", 200, [[requests.get(read)]], "GET last 100, bare")
-        yield Subject(f"POST event, {server}", server, 201, by_member, "POST event, bare")
-        yield Subject(f"POST event, {server}, {len(spread)} conversations", server, 201, _turns(spread), "POST event, bare")
-        yield Subject(f"GET last 100, {server}", server, 200, [[requests.get(read)]], "GET last 100, bare")
+    for name, server in servers.items():
+        whose, _, database = name.partition(" ")
+        if whose == "bare":
+            yield from _bare(requests, name, servers["memory"].rooms)
+        elif whose == "hypercorn":
+            yield from _hypercorn(requests, name, servers["memory"].rooms if database == "bare" else server.rooms)
+        elif whose == "raw":
+            posts = _posts(requests, server.rooms)
+            yield Subject(f"POST event, {name}", name, 201, posts, "POST event, bare", f"POST event, {database}", only_at=1)
+        else:
+            yield from _stored(requests, name, server.rooms)
 
 
-def _turns(spread: Sequence[Sequence[bytes]]) -> list[list[bytes]]:
+def _bare(requests: Requests, server: str, rooms: Rooms) -> Iterator[Subject]:
+    yield Subject("POST event, bare", server, 201, _posts(requests, rooms), "POST event, bare")
+    yield Subject("GET last 100, bare", server, 200, [[requests.events(rooms.read)]], "GET last 100, bare")
+
+
+def _hypercorn(requests: Requests, server: str, rooms: Rooms) -> Iterator[Subject]:
+    post, get = "POST event, hypercorn bare", "GET last 100, hypercorn bare"
+    yield Subject(f"POST event, {server}", server, 201, _posts(requests, rooms), post, only_at=BESIDE)
+    yield Subject(f"GET last 100, {server}", server, 200, [[requests.events(rooms.read)]], get, only_at=BESIDE)
+
+
+def _stored(requests: Requests, server: str, rooms: Rooms) -> Iterator[Subject]:
+    """The kit, or what tutorials show, on a storage."""
+    whose, _, database = server.partition(" ")
+    other = whose in TUTORIALS
+    only_at = BESIDE if other else None
+    many = f"{len(rooms.many)} conversations"
+    for status, what, to, detail in (
+        (201, "POST event", _posts(requests, rooms), ""),
+        (201, "POST event", _turns([requests.post(room) for room in rooms.many]), f", {many}"),
+        (200, "GET last 100", [[requests.events(rooms.read)]], ""),
+    ):
+        ours = f"{what}, {database}{detail}" if other else ""
+        yield Subject(f"{what}, {server}{detail}", server, status, to, f"{what}, bare", ours, only_at)
+
+
+def _posts(requests: Requests, rooms: Rooms) -> list[list[bytes]]:
+    """Every client writes to the hot conversation, as one of its members."""
+    return [[requests.post(rooms.hot, index)] for index in range(len(rooms.hot.members))]
+
+
+def _turns(spread: Sequence[bytes]) -> list[list[bytes]]:
     """Every client writes to all conversations, each beginning at another one."""
-    flat = [request for requests in spread for request in requests]
-    return [flat[start:] + flat[:start] for start in range(0, len(flat), 7)]
+    return [[*spread[start:], *spread[:start]] for start in range(0, len(spread), 7)]
 
 
-def read_json(address: Address, requests: Requests, room: Room, path: str) -> tuple[bytes, object]:
-    """The bytes and the value of an answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=30)
-    try:
-        connection.request("GET", PREFIX + path, headers={**requests.headers(room.members[0][0]), "Host": "127.0.0.1"})
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"{path} answered {answer.status}: {body[:200]!r}")
-        return body, json.loads(body)
-    finally:
-        connection.close()
-
-
-def last_100(address: Address, requests: Requests) -> bytes:
-    """What the kit answers, for the yardstick to send."""
-    assert address.read is not None
-    return read_json(address, requests, address.read, f"/conversations/{address.read.id}/events{LAST_100}")[0]
-
-
-def gaps(address: Address, requests: Requests, accepted: int) -> list[str]:
-    """What is wrong with the logs that were written to: ids must be 1, 2, 3, ..., one for each event that was accepted."""
-    assert address.hot is not None
-    problems = []
-    posted = 0
-    for room in (address.hot, *address.many):
-        last = joined = 0
-        while True:
-            _, page = read_json(address, requests, room, f"/conversations/{room.id}/events?start_id={last + 1}")
-            assert isinstance(page, list)
-            if [event["id"] for event in page] != [str(last + 1 + index) for index in range(len(page))]:
-                problems.append(f"{room.id} has a gap in its ids after {last}")
-                break
-            joined += sum(event["type"] != "text" for event in page)
-            last += len(page)
-            if len(page) < 100:
-                break
-        posted += last - joined
-    if posted != accepted:
-        problems.append(f"{accepted} events were accepted and {posted} are in the logs")
-    return problems
+def chosen(every: Sequence[Subject], name: str) -> list[Subject]:
+    """Those with ``name`` in their names, written alike if there are any such (POST is no postgres), and what they are compared with."""
+    by_name = {subject.name: subject for subject in every}
+    wanted: set[str] = set()
+    found = {key for key in by_name if name in key} or {key for key in by_name if name.lower() in key.lower()}
+    while found - wanted:
+        wanted |= found
+        found = {related for name in wanted for related in by_name[name].related if related in by_name}
+    return [subject for subject in every if subject.name in wanted]

@@ -1,0 +1,74 @@
+"""The applications that are measured, each opened and with its data in place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from benchmarks.bare import bare_app
+from benchmarks.raw import open_log
+from benchmarks.rooms import APPLICATION, LOGGED, PREFIX, Room, Rooms, as_rooms, make_rooms, message, plan, user_names
+from conversation_kit import ConversationKit, JWTAuthenticator
+from conversation_kit.ports import Storage
+from conversation_kit_sql import SQLStorage
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Which application, and what runs it. ``url`` is its database, ``page`` what the bare one answers to reads.
+
+    A kit that is not ``filled`` takes its database as it is.
+    """
+
+    kind: Literal["kit", "bare", "raw", "fastapi", "django"]
+    public_key: str
+    url: str = ""
+    page: bytes = b""
+    runtime: Literal["uvicorn", "hypercorn"] = "uvicorn"
+    filled: bool = True
+
+
+@asynccontextmanager
+async def opened(spec: Spec) -> AsyncIterator[tuple[Any, Rooms | None]]:
+    """The application and the conversations in it."""
+    if spec.kind == "bare":
+        yield bare_app(spec.public_key, page=spec.page), None
+    elif spec.kind == "raw":
+        rooms = make_rooms()
+        yield bare_app(spec.public_key, append=open_log(spec.url, [room.id for room in rooms]).append), rooms
+    elif spec.kind == "fastapi":
+        from benchmarks.tutorial_fastapi import opened_fastapi
+
+        async with opened_fastapi(spec.url, spec.public_key) as found:
+            yield found
+    elif spec.kind == "django":
+        from benchmarks.tutorial_django.app import open_django
+
+        yield await open_django(spec.url, spec.public_key)
+    else:
+        storage: str | Storage = spec.url if spec.url.startswith("memory:") else SQLStorage(spec.url)
+        kit = ConversationKit(storage=storage, auth=JWTAuthenticator({APPLICATION: spec.public_key}))
+        async with kit.lifespan():
+            rooms_of_kit = await _fill(kit) if spec.filled else None
+            yield Starlette(routes=[Mount(PREFIX, app=kit)]), rooms_of_kit
+
+
+async def _fill(kit: ConversationKit) -> Rooms:
+    for name in user_names():
+        await kit.users.create(name)
+    rooms = as_rooms([await _room(kit, name, users) for name, users in plan()])
+    read = rooms.read
+    for number in range(len(read.members), LOGGED):
+        await kit.events.create(read.id, "text", {"text": message(number)}, sender=read.members[number % len(read.members)][1])
+    return rooms
+
+
+async def _room(kit: ConversationKit, name: str, users: list[str]) -> Room:
+    conversation = await kit.conversations.create(name)
+    members = [(user, (await kit.members.join(conversation.id, user_name=user)).id) for user in users]
+    return Room(conversation.id, members)

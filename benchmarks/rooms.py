@@ -1,0 +1,73 @@
+"""What every server holds before it is measured, and where it listens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import uuid4
+
+PREFIX = "/api"
+APPLICATION = "bench"
+USERS = 10
+CONVERSATIONS = 100
+LOGGED = 1000
+"""How many events the conversation has that is read."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """A conversation and its members as (name of the user, id of the member)."""
+
+    id: str
+    members: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """A conversation that all write to, many that are written to, and one that is read."""
+
+    hot: Room
+    many: list[Room]
+    read: Room
+
+    def __iter__(self) -> Iterator[Room]:
+        """All of them."""
+        yield from (self.hot, *self.many, self.read)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens and what it holds, if it holds anything."""
+
+    port: int
+    rooms: Rooms | None = None
+
+
+def user_names() -> list[str]:
+    """The names of all users."""
+    return [f"user-{number}" for number in range(USERS)]
+
+
+def plan() -> Iterator[tuple[str, list[str]]]:
+    """Each conversation's name and its users: the hot one, the many, the one that is read."""
+    names = user_names()
+    yield "hot", names
+    for number in range(CONVERSATIONS):
+        yield f"room-{number}", [names[number % USERS], names[(number + 1) % USERS]]
+    yield "read", names[:2]
+
+
+def as_rooms(rooms: list[Room]) -> Rooms:
+    """The conversations that were made as ``plan`` has them, in its order."""
+    hot, *many, read = rooms
+    return Rooms(hot, many, read)
+
+
+def make_rooms() -> Rooms:
+    """The planned conversations with new ids, for servers that insert them as they are."""
+    return as_rooms([Room(f"CON-{uuid4()}", [(user, f"MEM-{uuid4()}") for user in users]) for _, users in plan()])
+
+
+def message(number: int) -> str:
+    """The text of an event of the conversation that is read."""
+    return f"Message {number} of a conversation that has been going on."
