@@ -20,9 +20,6 @@ from conversation_kit_sql.statements import Statements
 MemberKey: TypeAlias = tuple[str, str]
 """The ids of a conversation and of a member in it."""
 
-SEARCHED_TOGETHER = 16
-"""In how many conversations members are looked for at a time: each of those wanted is looked for in each of these."""
-
 
 @dataclass(frozen=True, slots=True)
 class ChangeUnit:
@@ -53,6 +50,11 @@ class _Working:
         for user in users:
             self.users[user.id] = user
             self.user_names[user.name] = user
+
+    def add_members(self, rows: Iterable[Any]) -> None:
+        for row in rows:
+            member = member_of(tuple(row))
+            self.members.setdefault(member.conversation_id, {})[member.id] = member
 
     def people(self, needs: Needs) -> tuple[User | None, User | None]:
         """The caller and the user acted upon."""
@@ -133,10 +135,7 @@ class _Writes:
         if self.members:
             self._flush_members(connection, statements, known_members)
         if self.events:
-            events = [
-                {"application_id": a, "conversation_id": event.conversation_id, "id": event.id, "data": event.data} for event in self.events
-            ]
-            statements.insert_event.run(connection, events)
+            statements.insert_events.run(connection, [(a, event.conversation_id, event.id, event.data) for event in self.events])
         rewritten = [
             {"key_application_id": a, "key_conversation_id": event.conversation_id, "key_id": event.id, "data": event.data}
             for event in self.rewritten
@@ -153,15 +152,15 @@ class _Writes:
 
     def _flush_conversations(self, connection: Connection, statements: Statements) -> None:
         updates: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-        moved: list[dict[str, Any]] = []
+        moved: list[tuple[str, int]] = []
         for id, conversation in self.conversations.items():
             if only_moved_on(self.before[id], conversation):
-                moved.append({"sequence_number": conversation.sequence_number, "key_application_id": self.application_id, "key_id": id})
+                moved.append((id, conversation.sequence_number))
             elif values := changed(self.before[id], conversation):
                 row = {**values, "key_application_id": self.application_id, "key_id": id}
                 updates.setdefault(tuple(values), []).append(row)
         if moved:
-            statements.move_on.run(connection, moved)
+            statements.move_on.run(connection, moved, a=self.application_id)
         for columns, rows in updates.items():
             try:
                 connection.execute(statements.update_conversation(columns), rows)
@@ -299,28 +298,19 @@ def _load(
         if present:
             found = statement.rows(connection, {"a": application_id, parameter: present})
             working.add_users(user_of(tuple(row)) for row in found)
-    ids: dict[str, set[str]] = {}
-    users: dict[str, set[str]] = {}
+    named: set[MemberKey] = set()
+    of_users: set[tuple[str, str]] = set()
     for unit in units:
-        if unit.conversation_id in working.conversations:
-            ids.setdefault(unit.conversation_id, set()).update(unit.needs.members, senders)
-            users.setdefault(unit.conversation_id, set()).update(one.id for one in working.people(unit.needs) if one is not None)
-    conversation_ids = sorted(id for id in ids if ids[id] or users[id])
-    for start in range(0, len(conversation_ids), SEARCHED_TOGETHER):
-        some = conversation_ids[start : start + SEARCHED_TOGETHER]
-        parameters = {
-            "a": application_id,
-            "cs": some,
-            "ids": sorted({member_id for id in some for member_id in ids[id]}),
-            "users": sorted({user_id for id in some for user_id in users[id]}),
-        }
-        if not parameters["ids"]:
-            statement = statements.members_of_users
-        else:
-            statement = statements.members_concerned if parameters["users"] else statements.members_named
-        for row in statement.rows(connection, parameters):
-            member = member_of(tuple(row))
-            working.members.setdefault(member.conversation_id, {})[member.id] = member
+        conversation_id = unit.conversation_id
+        if conversation_id in working.conversations:
+            named.update([(conversation_id, member_id) for member_id in (*unit.needs.members, *senders)])
+            of_users.update([(conversation_id, one.id) for one in working.people(unit.needs) if one is not None])
+    if of_users:
+        working.add_members(statements.members_of_users.search(connection, sorted(of_users), a=application_id))
+    # Mostly a user names a member of its own, which is there by now.
+    named = {key for key in named if key[1] not in working.members.get(key[0], ())}
+    if named:
+        working.add_members(statements.members_named.search(connection, sorted(named), a=application_id))
 
 
 def load_scene(connection: Connection, statements: Statements, unit: ChangeUnit) -> Scene:

@@ -6,10 +6,10 @@ Parameters and rows are the database's own values: milliseconds for instants, te
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, SelectBase
+from sqlalchemy import Connection, SelectBase, bindparam, select, union_all
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.expression import ClauseElement
 
@@ -48,16 +48,12 @@ class Prepared:
             raise translated(connection, error, text, cursor) from error
         return found
 
-    def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Once for each of ``rows``, which are parameters without lists. Raises the ``DBAPIError`` that SQLAlchemy would."""
+    def run(self, connection: Connection, parameters: Mapping[str, Any]) -> None:
+        """Carry it out; it has no lists. Raises the ``DBAPIError`` that SQLAlchemy would."""
         text, names = self._text(connection, {})
-        values: Sequence[Any] = rows if names is None else [[row[name] for name in names] for row in rows]
         cursor = connection.connection.cursor()
         try:
-            if len(values) == 1:
-                cursor.execute(text, values[0])
-            else:
-                cursor.executemany(text, values)
+            cursor.execute(text, parameters if names is None else [parameters[name] for name in names])
             cursor.close()
         except Exception as error:
             raise translated(connection, error, text, cursor) from error
@@ -75,6 +71,62 @@ class Prepared:
                 made = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
             compiled = self._compiled[key] = (str(made), None if made.positiontup is None else tuple(made.positiontup))
         return compiled
+
+
+class PreparedRows:
+    """A statement that writes or looks up many rows at once, made by ``make`` for a number of them; parameters are ``<name>_<row>``.
+
+    Not the driver's ``executemany``: SQLite's lets the event loop have the interpreter back after every row, and others take a round trip
+    for each.
+    """
+
+    __slots__ = ("_make", "_names", "_prepared")
+
+    def __init__(self, make: Callable[[int], ClauseElement], *names: str, most: int) -> None:
+        """At most ``most`` rows, a power of two, go into one statement."""
+        self._make = make
+        self._names = names
+        sizes = (1 << power for power in range(most.bit_length() - 1, -1, -1))
+        self._prepared: dict[int, Prepared | None] = dict.fromkeys(sizes)
+
+    def run(self, connection: Connection, rows: Sequence[Sequence[Any]], **common: Any) -> None:
+        """Write all of ``rows``, whose values stand in the order of the names. Raises the ``DBAPIError`` that SQLAlchemy would."""
+        start = 0
+        for size in self._prepared:
+            while len(rows) - start >= size:
+                self._sized(size).run(connection, self._parameters(rows[start : start + size], common))
+                start += size
+
+    def search(self, connection: Connection, rows: Sequence[Sequence[Any]], **common: Any) -> list[Any]:
+        """What is found for all of ``rows``, some of it more than once. Raises the ``DBAPIError`` that SQLAlchemy would."""
+        found: list[Any] = []
+        most = next(iter(self._prepared))
+        for start in range(0, len(rows), most):
+            some = _filled(rows[start : start + most])
+            found += self._sized(len(some)).rows(connection, self._parameters(some, common))
+        return found
+
+    def _parameters(self, rows: Sequence[Sequence[Any]], common: Mapping[str, Any]) -> dict[str, Any]:
+        parameters = dict(common)
+        for number, row in enumerate(rows):
+            for name, value in zip(self._names, row, strict=True):
+                parameters[f"{name}_{number}"] = value
+        return parameters
+
+    def _sized(self, size: int) -> Prepared:
+        prepared = self._prepared[size]
+        if prepared is None:
+            prepared = self._prepared[size] = Prepared(self._make(size))
+        return prepared
+
+
+def asked(rows: int, **types: Any) -> Any:
+    """A table of parameters, one column for each of ``types`` and so many rows, to join with what is to be found for them.
+
+    A join finds each by its index; of two ``IN`` every value of the one would be looked up with every value of the other.
+    """
+    selects = [select(*[bindparam(f"{name}_{row}", type_=type).label(name) for name, type in types.items()]) for row in range(rows)]
+    return (union_all(*selects) if rows > 1 else selects[0]).subquery("asked")
 
 
 def _filled(values: Sequence[Any]) -> list[Any]:

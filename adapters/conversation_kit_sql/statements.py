@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Select, Table, Update, bindparam, delete, insert, select, update
+from sqlalchemy import Insert, Select, Table, Update, bindparam, case, delete, insert, select, update
 
 from conversation_kit.domain.models import LIVE, MemberState
 from conversation_kit_sql.pages import Pages
-from conversation_kit_sql.prepared import Prepared
+from conversation_kit_sql.prepared import Prepared, PreparedRows, asked
 from conversation_kit_sql.tables import Tables
 
 
@@ -44,13 +45,9 @@ class Statements:
         by_age = (member.c.created, member.c.id)
         self.member = _of(member).where(in_conversation, member.c.id == bindparam("id"))
         self.members = _of(member).where(in_conversations, member.c.id.in_(_list("ids")))
-        # The members with these ids, and those of these users that have not left. Two searches, because for one with an "or" databases read
-        # all members. And no pairs of ids, for which SQLite does the same.
-        present = member.c.state != bindparam(None, MemberState.LEFT, type_=member.c.state.type, literal_execute=True)
-        of_users = _of(member).where(in_conversations, member.c.user_id.in_(_list("users")), present)
-        self.members_named = Prepared(self.members, "cs", "ids")
-        self.members_of_users = Prepared(of_users, "cs", "users")
-        self.members_concerned = Prepared(self.members.union(of_users), "cs", "ids", "users")
+        # By a conversation's id and a member's or a user's.
+        self.members_named = PreparedRows(partial(_members, member, "id"), "conversation", "wanted", most=64)
+        self.members_of_users = PreparedRows(partial(_members, member, "user_id"), "conversation", "wanted", most=64)
         self.member_keys = self.members.with_only_columns(member.c.conversation_id, member.c.id)
         self.members_present_first = (
             _of(member).where(in_conversation).order_by(member.c.state == MemberState.LEFT, *by_age).limit(bindparam("limit"))
@@ -99,11 +96,11 @@ class Statements:
         self.insert_conversation = insert(conversation)
         self.insert_user = insert(user)
         self.insert_member = insert(member)
-        self.insert_event = Prepared(insert(event))
+        self.insert_events = PreparedRows(partial(_insert_rows, event), *event.c.keys(), most=64)
         self.insert_receipt = insert(receipt)
         self.insert_leg = insert(leg)
         self._update_conversation: dict[tuple[str, ...], Update] = {}
-        self.move_on = Prepared(_update(conversation, "id", columns=("sequence_number",)))
+        self.move_on = PreparedRows(partial(_move_on, conversation), "id", "number", most=16)
         self.update_user = _update(user, "id")
         self.update_member = _update(member, "conversation_id", "id")
         self.update_event = _update(event, "conversation_id", "id")
@@ -131,6 +128,28 @@ class Statements:
         if statement is None:
             statement = self._update_conversation[columns] = _update(self.tables.conversation, "id", columns=columns)
         return statement
+
+
+def _insert_rows(table: Table, rows: int) -> Insert:
+    return insert(table).values([{column.name: bindparam(f"{column.name}_{row}") for column in table.c} for row in range(rows)])
+
+
+def _move_on(conversation: Table, rows: int) -> Update:
+    """Set the sequence numbers of many conversations."""
+    ids = [bindparam(f"id_{row}", type_=conversation.c.id.type) for row in range(rows)]
+    numbers = [bindparam(f"number_{row}", type_=conversation.c.sequence_number.type) for row in range(rows)]
+    number = case(*[(conversation.c.id == id, number) for id, number in zip(ids, numbers, strict=True)])
+    where = (conversation.c.application_id == bindparam("a"), conversation.c.id.in_(ids))
+    return update(conversation).where(*where).values(sequence_number=number)
+
+
+def _members(member: Table, key: str, rows: int) -> Select[Any]:
+    """Members by their conversation and their own id or their user's; a user's only those that have not left."""
+    wanted = asked(rows, conversation=member.c.conversation_id.type, wanted=member.c[key].type)
+    found = _of(member).join(wanted, (member.c.conversation_id == wanted.c.conversation) & (member.c[key] == wanted.c.wanted))
+    if key == "id":
+        return found
+    return found.where(member.c.state != bindparam(None, MemberState.LEFT, type_=member.c.state.type, literal_execute=True))
 
 
 def _list(name: str) -> Any:
