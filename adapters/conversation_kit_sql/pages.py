@@ -1,19 +1,20 @@
-"""A page of events and whether it may be read, in one statement: the database joins the texts itself."""
+"""Pages of events and whether they may be read, in one statement: the database joins the texts itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, ScalarSelect, Select, bindparam, cast, func, null, select
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import Connection, ScalarSelect, Select, bindparam, cast, func, select
 from sqlalchemy.types import String
 
+from conversation_kit.domain.errors import RequestError
 from conversation_kit.domain.events import SEPARATOR, EventPage
 from conversation_kit.domain.models import MemberState, Receipt, ReceiptKind
 from conversation_kit.domain.reading import Access, EventRange
 from conversation_kit.domain.rules import check_reader
-from conversation_kit_sql.prepared import Prepared
+from conversation_kit_sql.prepared import Prepared, asked
 from conversation_kit_sql.tables import Tables, to_instant
 
 DATABASES = ("sqlite", "postgresql")
@@ -24,100 +25,133 @@ _FIELD, _ROW = " ", ","
 """What stands between a receipt's columns, none of which has any, and between receipts."""
 
 
+@dataclass(frozen=True, slots=True)
+class PageRead:
+    """One call of ``Storage.list_events``."""
+
+    access: Access
+    conversation_id: str
+    wanted: EventRange
+
+
 class Pages:
-    """The statements, by whether the reader is a user and whether the page is read backwards."""
+    """Reads pages, as many as are asked for at once in one statement for each direction."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._prepared: dict[tuple[str, bool, bool], Prepared] = {}
+        self._prepared: dict[tuple[str, bool, int], Prepared] = {}
 
-    def read(self, connection: Connection, access: Access, conversation_id: str, wanted: EventRange) -> EventPage:
-        """See ``Storage.list_events``."""
-        key = (connection.dialect.name, access.user_name is not None, wanted.descending)
+    def read(self, connection: Connection, reads: Sequence[PageRead]) -> list[EventPage | RequestError]:
+        """What ``Storage.list_events`` answers to each of ``reads``, or raises."""
+        found: dict[int, EventPage | RequestError] = {}
+        for descending in (False, True):
+            some = [(number, read) for number, read in enumerate(reads) if read.wanted.descending is descending]
+            if some:
+                found.update(self._read(connection, some, descending))
+        return [found[number] for number in range(len(reads))]
+
+    def _read(
+        self, connection: Connection, reads: Sequence[tuple[int, PageRead]], descending: bool
+    ) -> Iterator[tuple[int, EventPage | RequestError]]:
+        key = (connection.dialect.name, descending, len(reads))
         prepared = self._prepared.get(key)
         if prepared is None:
             prepared = self._prepared[key] = Prepared(self._statement(*key))
-        a, c = access.application_id, conversation_id
-        first = max(wanted.start_id or 1, 1)
-        last = _END if wanted.end_id is None else wanted.end_id
-        parameters: dict[str, Any] = {"a": a, "c": c, "name": access.user_name}
-        if wanted.descending:
-            parameters |= {"first": first, "last": last, "skipped": wanted.index, "through": wanted.index + wanted.size}
-        else:
-            # Beyond what any database counts to there is nothing either.
-            first = min(first + wanted.index, _END)
-            parameters |= {"first": first, "last": min(last, first + wanted.size - 1)}
-        rows = prepared.rows(connection, parameters)
-        user_id, exists, expires_at, created_by, number, text, receipts = rows[0][:7] if rows else (None, None, None, None, 0, None, None)
-        check_reader(
-            access,
-            exists=exists is not None,
-            expires_at=None if expires_at is None else to_instant(expires_at),
-            created_by=created_by,
-            user_id=user_id,
-            states=[MemberState(row[7]) for row in rows if row[7] is not None],
-        )
-        return EventPage(a, c, wanted.ids(number), text or "", _receipts(c, receipts) if receipts else {})
+        parameters: dict[str, Any] = {}
+        for row, (_, read) in enumerate(reads):
+            for name, value in zip(_COLUMNS, (row, *_bounds(read)), strict=True):
+                parameters[f"{name}_{row}"] = value
+        rows: dict[int, list[Any]] = {}
+        for found in prepared.rows(connection, parameters):
+            rows.setdefault(found[0], []).append(found)
+        for row, (number, read) in enumerate(reads):
+            try:
+                yield number, _page(read, rows[row])
+            except RequestError as error:
+                yield number, error
 
-    def _statement(self, database: str, of_user: bool, descending: bool) -> Select[Any]:
+    def _statement(self, database: str, descending: bool, reads: int) -> Select[Any]:
         conversation, user, member = self._tables.conversation, self._tables.user, self._tables.member
-        a: Any = bindparam("a")
-        c: Any = bindparam("c")
-        log = [self._texts(database, descending).label("texts"), self._states(database, descending).label("receipts")]
-        about = [conversation.c.id, conversation.c.expires_at, conversation.c.created_by, conversation.c.sequence_number, *log]
-        if not of_user:
-            return select(null(), *about, null()).where(conversation.c.application_id == a, conversation.c.id == c)
-        # Whether or not there is such a conversation, and once for each invited or joined membership in it.
+        a, c, number = conversation.c.application_id.type, conversation.c.id.type, conversation.c.sequence_number.type
+        wanted = asked(reads, **dict(zip(_COLUMNS, (number, a, c, user.c.name.type, number, number, number, number), strict=True)))
+        first, last = wanted.c.first, wanted.c.last
+        if descending:
+            least, greatest = (func.min, func.max) if database == "sqlite" else (func.least, func.greatest)
+            end = least(conversation.c.sequence_number, last)
+            first, last = greatest(first, end - wanted.c.through + _fixed(1)), end - wanted.c.skipped
         present = member.c.state != bindparam(None, MemberState.LEFT, type_=member.c.state.type, literal_execute=True)
-        of_member = (member.c.application_id == a) & (member.c.conversation_id == conversation.c.id) & (member.c.user_id == user.c.id)
-        return (
-            select(user.c.id, *about, member.c.state)
-            .select_from(user)
-            .outerjoin(conversation, (conversation.c.application_id == a) & (conversation.c.id == c))
+        of_member = (member.c.application_id == wanted.c.a) & (member.c.conversation_id == wanted.c.c) & (member.c.user_id == user.c.id)
+        # Whether or not there are such a user and such a conversation, and once for each invited or joined membership in it.
+        return select(
+            wanted.c.row,
+            user.c.id,
+            conversation.c.id,
+            conversation.c.expires_at,
+            conversation.c.created_by,
+            conversation.c.sequence_number,
+            self._texts(wanted, first, last, descending).label("texts"),
+            self._states(wanted, first, last).label("receipts"),
+            member.c.state,
+        ).select_from(
+            wanted.outerjoin(user, (user.c.application_id == wanted.c.a) & (user.c.name == wanted.c.name))
+            .outerjoin(conversation, (conversation.c.application_id == wanted.c.a) & (conversation.c.id == wanted.c.c))
             .outerjoin(member, of_member & present)
-            .where(user.c.application_id == a, user.c.name == bindparam("name"))
         )
 
-    def _within(self, database: str, id: Any, descending: bool) -> Any:
-        """The condition on an event's id, as ``EventRange.ids`` has it: two bounds, and nothing to look at row by row."""
-        first, last = bindparam("first", type_=id.type), bindparam("last", type_=id.type)
-        if not descending:
-            return id.between(first, last)
-        least, greatest = (func.min, func.max) if database == "sqlite" else (func.least, func.greatest)
-        end = least(self._tables.conversation.c.sequence_number, last)
-        skipped, through = bindparam("skipped", type_=id.type), bindparam("through", type_=id.type)
-        return id.between(greatest(first, end - through + _fixed(1)), end - skipped)
-
-    def _texts(self, database: str, descending: bool) -> ScalarSelect[Any]:
+    def _texts(self, wanted: Any, first: Any, last: Any, descending: bool) -> ScalarSelect[Any]:
         event = self._tables.event
-        where = (
-            event.c.application_id == bindparam("a"),
-            event.c.conversation_id == bindparam("c"),
-            self._within(database, event.c.id, descending),
-        )
-        order = (event.c.id.desc() if descending else event.c.id,)
-        rows = select(event.c.data).where(*where).correlate(self._tables.conversation)
-        return _joined(database, rows, event.c.data, order, SEPARATOR)
+        where = (event.c.application_id == wanted.c.a, event.c.conversation_id == wanted.c.c, event.c.id.between(first, last))
+        rows = select(event.c.data).where(*where).order_by(event.c.id.desc() if descending else event.c.id)
+        return self._joined(rows, wanted, SEPARATOR)
 
-    def _states(self, database: str, descending: bool) -> ScalarSelect[Any]:
+    def _states(self, wanted: Any, first: Any, last: Any) -> ScalarSelect[Any]:
         receipt = self._tables.receipt
-        of_log = (receipt.c.application_id == bindparam("a"), receipt.c.conversation_id == bindparam("c"))
+        where = (
+            receipt.c.application_id == wanted.c.a,
+            receipt.c.conversation_id == wanted.c.c,
+            receipt.c.event_id.between(first, last),
+        )
         columns = [receipt.c.event_id, receipt.c.member_id, receipt.c.kind, receipt.c.timestamp, receipt.c.receipt_id]
         text: Any = cast(columns[0], String)
         for column in columns[1:]:
             text = text + _fixed(_FIELD) + cast(column, String)
-        rows = select(text.label("data")).where(*of_log, self._within(database, receipt.c.event_id, descending))
-        rows = rows.correlate(self._tables.conversation)
-        return _joined(database, rows, text, (receipt.c.event_id, receipt.c.member_id, receipt.c.kind), _ROW)
+        rows = select(text.label("data")).where(*where).order_by(receipt.c.event_id, receipt.c.member_id, receipt.c.kind)
+        return self._joined(rows, wanted, _ROW)
+
+    def _joined(self, rows: Select[Any], wanted: Any, separator: str) -> ScalarSelect[Any]:
+        """The ``data`` of all rows in one. Both databases take them in the order of the inner query, which is that of an index."""
+        inner = rows.correlate(wanted, self._tables.conversation).subquery()
+        return select(func.aggregate_strings(inner.c.data, separator)).scalar_subquery()
 
 
-def _joined(database: str, rows: Select[Any], text: Any, order: Sequence[Any], separator: str) -> ScalarSelect[Any]:
-    """The ``text`` of all rows in one, in this order."""
-    if database == "postgresql":
-        return rows.with_only_columns(func.string_agg(text, aggregate_order_by(_fixed(separator), *order))).scalar_subquery()
-    # SQLite takes the rows in the order of the inner query, also in versions that do not know how to say so.
-    inner = rows.order_by(*order).subquery()
-    return select(func.group_concat(inner.c.data, _fixed(separator))).scalar_subquery()
+_COLUMNS = ("row", "a", "c", "name", "first", "last", "skipped", "through")
+
+
+def _bounds(read: PageRead) -> tuple[Any, ...]:
+    """The values of a read in the order of the columns, without the first one: ids as ``EventRange.ids`` has them."""
+    wanted = read.wanted
+    first = min(max(wanted.start_id or 1, 1), _END)
+    last = _END if wanted.end_id is None else max(min(wanted.end_id, _END), 0)
+    skipped, through = min(wanted.index, _END), min(wanted.index + wanted.size, _END)
+    if not wanted.descending:
+        # Beyond what any database counts to there is nothing either.
+        first = min(first + skipped, _END)
+        last = min(last, first + wanted.size - 1)
+    return (read.access.application_id, read.conversation_id, read.access.user_name, first, last, skipped, through)
+
+
+def _page(read: PageRead, rows: Sequence[Any]) -> EventPage:
+    _, user_id, exists, expires_at, created_by, number, text, receipts, _ = rows[0]
+    check_reader(
+        read.access,
+        exists=exists is not None,
+        expires_at=None if expires_at is None else to_instant(expires_at),
+        created_by=created_by,
+        user_id=user_id,
+        states=[MemberState(row[8]) for row in rows if row[8] is not None],
+    )
+    c = read.conversation_id
+    return EventPage(read.access.application_id, c, read.wanted.ids(number), text or "", _receipts(c, receipts) if receipts else {})
 
 
 def _fixed(value: str | int) -> Any:

@@ -13,7 +13,7 @@ from conversation_kit.domain.events import SEPARATOR, Event, EventPage
 from conversation_kit.domain.models import Conversation, Leg, Member, MemberState, Receipt, User
 from conversation_kit.domain.reading import Access, EventRange, Page, Slice
 from conversation_kit.domain.rules import check_access
-from conversation_kit_sql.pages import DATABASES
+from conversation_kit_sql.pages import DATABASES, PageRead
 from conversation_kit_sql.rows import to_leg, to_model
 from conversation_kit_sql.statements import Statements
 
@@ -151,7 +151,10 @@ def get_member(connection: Connection, statements: Statements, access: Access, c
 def list_events(connection: Connection, statements: Statements, access: Access, conversation_id: str, wanted: EventRange) -> EventPage:
     """See ``Storage.list_events``. Ids have no holes, so a page is a range of ids and costs the same wherever it lies."""
     if connection.dialect.name in DATABASES:
-        return statements.pages.read(connection, access, conversation_id, wanted)
+        (page,) = statements.pages.read(connection, [PageRead(access, conversation_id, wanted)])
+        if isinstance(page, EventPage):
+            return page
+        raise page
     conversation = readable(connection, statements, access, conversation_id)
     ids = wanted.ids(conversation.sequence_number)
     a = access.application_id

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from anyio.lowlevel import RunVar
 from sqlalchemy import Connection
@@ -40,15 +40,26 @@ class Read:
     snapshot: bool
 
 
+@dataclass(slots=True)
+class Question:
+    """What reads together with others: ``answer`` takes all ``asked`` that wait, and returns or gives back as an error what each gets.
+
+    It is one statement, or several that each answer some of them wholly.
+    """
+
+    answer: Callable[[Connection, Sequence[Any]], Sequence[Any]]
+    asked: Any
+
+
 class Runner(Generic[U]):
     """Runs transactions on a database. ``commit`` carries out a batch, in the transactions it chooses, and settles every ticket."""
 
     def __init__(self, database: Database, commit: Callable[[Sequence[Ticket[U]]], None]) -> None:
         self._database = database
         self._commit = commit
-        self._lanes: RunVar[tuple[Lane[U], list[Lane[Read]]]] = RunVar("conversation_kit_sql_lanes")
+        self._lanes: RunVar[tuple[Lane[U], list[Lane[Read | Question]]]] = RunVar("conversation_kit_sql_lanes")
 
-    def _lanes_here(self) -> tuple[Lane[U], list[Lane[Read]]]:
+    def _lanes_here(self) -> tuple[Lane[U], list[Lane[Read | Question]]]:
         """The lane for writes and those for reads of this event loop."""
         lanes = self._lanes.get(None)
         if lanes is None:
@@ -57,12 +68,11 @@ class Runner(Generic[U]):
             self._lanes.set(lanes)
         return lanes
 
-    async def read(self, work: Callable[[Connection], T], *, snapshot: bool) -> T:
-        """Run ``work``, which only reads, and return what it returns. Raises ``StorageUnavailable``."""
+    async def read(self, unit: Read | Question) -> Any:
+        """Carry out ``unit`` and return what it returns. Raises ``StorageUnavailable``."""
         _, lanes = self._lanes_here()
         lane = lanes[0] if len(lanes) == 1 else min(lanes, key=Lane.load)
-        result: T = await lane.join(Read(work, snapshot))
-        return result
+        return await lane.join(unit)
 
     async def write(self, unit: U) -> Any:
         """Have ``unit`` committed, together with whatever waits, and return its result or raise its error."""
@@ -74,17 +84,18 @@ class Runner(Generic[U]):
             self._commit(tickets)
             self._database.wrote(len(tickets))
 
-    def _read_batch(self, tickets: Sequence[Ticket[Read]]) -> None:
-        left = deque(tickets)
-        again: Ticket[Read] | None = None
+    def _read_batch(self, tickets: Sequence[Ticket[Read | Question]]) -> None:
+        left = deque(_steps(tickets))
+        again: _Step | None = None
         while left:
-            current: Ticket[Read] | None = None
+            current: _Step | None = None
             try:
                 with unavailable(), self._database.reading() as connection, ExitStack() as stack:
                     consistent = False
                     while left:
                         current = left.popleft()
-                        if current.unit.snapshot and not consistent:
+                        unit = current[0].unit
+                        if isinstance(unit, Read) and unit.snapshot and not consistent:
                             consistent = True
                             stack.enter_context(self._database.snapshot(connection))
                         _answer(current, connection)
@@ -97,14 +108,40 @@ class Runner(Generic[U]):
                     again = current
                     left.appendleft(current)
                 else:
-                    current.fail(error)
+                    for ticket in current:
+                        ticket.fail(error)
 
 
-def _answer(ticket: Ticket[Read], connection: Connection) -> None:
+_Step: TypeAlias = Sequence[Ticket[Any]]
+"""What is read in one go: one ``Read``, or all ``Question``s to the same."""
+
+
+def _steps(tickets: Sequence[Ticket[Read | Question]]) -> Iterator[_Step]:
+    """The questions first, because they need no transaction."""
+    questions: dict[Any, list[Ticket[Any]]] = {}
+    reads: list[_Step] = []
+    for ticket in tickets:
+        if isinstance(ticket.unit, Question):
+            questions.setdefault(ticket.unit.answer, []).append(ticket)
+        else:
+            reads.append([ticket])
+    yield from questions.values()
+    yield from reads
+
+
+def _answer(step: _Step, connection: Connection) -> None:
+    unit = step[0].unit
+    if isinstance(unit, Question):
+        for ticket, found in zip(step, unit.answer(connection, [one.unit.asked for one in step]), strict=True):
+            if isinstance(found, RequestError):
+                ticket.fail(found)
+            else:
+                ticket.succeed(found)
+        return
     try:
-        ticket.succeed(ticket.unit.work(connection))
+        step[0].succeed(unit.work(connection))
     except RequestError as error:
-        ticket.fail(error)
+        step[0].fail(error)
 
 
 def is_broken(error: BaseException | None) -> bool:

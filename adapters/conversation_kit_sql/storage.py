@@ -23,10 +23,10 @@ from conversation_kit_sql import queries
 from conversation_kit_sql.batch import ChangeUnit, Outcome, carry_out
 from conversation_kit_sql.engines import Database, EngineSource
 from conversation_kit_sql.lanes import Ticket
-from conversation_kit_sql.pages import DATABASES
+from conversation_kit_sql.pages import DATABASES, PageRead
 from conversation_kit_sql.retries import patiently
 from conversation_kit_sql.rows import to_row, to_update
-from conversation_kit_sql.runner import UNAVAILABLE, Runner, unavailable
+from conversation_kit_sql.runner import UNAVAILABLE, Question, Read, Runner, unavailable
 from conversation_kit_sql.statements import Statements
 from conversation_kit_sql.tables import SCHEMA_VERSION, make_tables
 
@@ -127,11 +127,15 @@ class SQLStorage:
 
     async def _read(self, query: Callable[Concatenate[Connection, Statements, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Read in several statements that see one instant."""
-        return await self._run.read(lambda connection: query(connection, self._statements, *args, **kwargs), snapshot=True)
+        read = Read(lambda connection: query(connection, self._statements, *args, **kwargs), snapshot=True)
+        result: T = await self._run.read(read)
+        return result
 
     async def _glance(self, query: Callable[Concatenate[Connection, Statements, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Read in one statement."""
-        return await self._run.read(lambda connection: query(connection, self._statements, *args, **kwargs), snapshot=False)
+        read = Read(lambda connection: query(connection, self._statements, *args, **kwargs), snapshot=False)
+        result: T = await self._run.read(read)
+        return result
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         result: T = await self._run.write(WorkUnit(work))
@@ -282,8 +286,10 @@ class SQLStorage:
 
     async def list_events(self, access: Access, conversation_id: str, wanted: EventRange) -> EventPage:
         """See ``Storage.list_events``."""
-        read = self._glance if self._joins_pages else self._read
-        return await read(queries.list_events, access, conversation_id, wanted)
+        if not self._joins_pages:
+            return await self._read(queries.list_events, access, conversation_id, wanted)
+        page: EventPage = await self._run.read(Question(self._statements.pages.read, PageRead(access, conversation_id, wanted)))
+        return page
 
     async def get_event(self, access: Access, conversation_id: str, event_id: int) -> Event:
         """See ``Storage.get_event``."""
