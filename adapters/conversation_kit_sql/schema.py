@@ -40,14 +40,14 @@ class Schema:
         Raises ``ConfigurationError`` that says what to run.
         """
         with database.reading() as connection:
-            version = self._version.read(connection)
+            version = self._read(connection)
         if version is None:
             if not create:
                 raise ConfigurationError(
                     f"There are no tables {self._prefix}*: {self._advice(database.engine)}, or open it once with create_schema=True."
                 )
             with self._changing(database) as connection:
-                version = self._version.read(connection)
+                version = self._read(connection)
                 if version is None:
                     self._create(connection)
                     version = SCHEMA_VERSION
@@ -67,7 +67,7 @@ class Schema:
             return self._migrate(connection)
 
     def _migrate(self, connection: Connection) -> Migration:
-        before = self._version.read(connection)
+        before = self._read(connection)
         if before is None:
             self._create(connection)
             return Migration(None, SCHEMA_VERSION)
@@ -77,12 +77,14 @@ class Schema:
             run_revisions(connection, self._prefix, self._schema, SCHEMA_VERSION)
         return Migration(before, SCHEMA_VERSION)
 
+    def _read(self, connection: Connection) -> str | None:
+        if self._schema is not None and self._schema not in inspect(connection).get_schema_names():
+            raise ConfigurationError(f"There is no database schema {self._schema!r}: create it first, or give another one.")
+        return self._version.read(connection)
+
     def _create(self, connection: Connection) -> None:
         """Make the tables, and at last the row that says that they are there: it is missing until all of them are."""
-        inspector = inspect(connection)
-        if self._schema is not None and self._schema not in inspector.get_schema_names():
-            raise ConfigurationError(f"There is no database schema {self._schema!r}: create it first, or give another one.")
-        existing = set(inspector.get_table_names(schema=self._schema))
+        existing = set(inspect(connection).get_table_names(schema=self._schema))
         begun = [table for table in self._tables if table.name in existing]
         if any(connection.execute(select(table).limit(1)).first() is not None for table in begun):
             raise ConfigurationError(

@@ -86,7 +86,7 @@ class LongText(TypeDecorator[str]):
         """The database's own type; MySQL's TEXT would hold 64 kB."""
         if collation := _mysql_collation(dialect):
             return dialect.type_descriptor(MEDIUMTEXT(charset="utf8mb4", collation=collation))
-        return dialect.type_descriptor(Text())
+        return Text()  # of which type_descriptor would make PostgreSQL's VARCHAR
 
 
 def _mysql_collation(dialect: Dialect) -> str | None:

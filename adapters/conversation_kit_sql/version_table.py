@@ -54,13 +54,13 @@ class VersionTable:
             connection.execute(CreateTable(self.table))
             connection.execute(self.table.insert(), {"version_num": revision})
 
-    def statements(self, revision: str | None) -> Sequence[Executable]:
-        """What ``write`` does, from one revision to the next, for a script that cannot look."""
-        if revision is None:
+    def statements(self, before: str | None, after: str | None) -> Sequence[Executable]:
+        """What ``write`` does, for a script that cannot look at what there is."""
+        if after is None:
             return [DropTable(self.table)]
-        if revision == FIRST:
-            return [CreateTable(self.table), self.table.insert().values(version_num=revision)]
-        return [self.table.update().values(version_num=revision)]
+        if before is None:
+            return [CreateTable(self.table), self.table.insert().values(version_num=after)]
+        return [self.table.update().values(version_num=after)]
 
     def _columns(self, connection: Connection) -> set[str]:
         try:

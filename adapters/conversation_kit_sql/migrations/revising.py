@@ -25,7 +25,7 @@ ATTRIBUTE = "conversation_kit"
 """The key of ``config.attributes`` under which a host that runs the revisions puts what it gives to ``SQLStorage`` as well."""
 
 
-def upgrading(revision: str, work: Work) -> Callable[[], None]:
+def upgrading(before: str | None, revision: str, work: Work) -> Callable[[], None]:
     """A revision's ``upgrade``: does the work unless it is done, and says so."""
 
     def upgrade() -> None:
@@ -34,7 +34,7 @@ def upgrading(revision: str, work: Work) -> Callable[[], None]:
             work(versions.prefix, versions.schema)
         elif op.get_context().as_sql:
             work(versions.prefix, versions.schema)
-            _note_in_script(versions, revision)
+            _note_in_script(versions, before, revision)
         else:
             found = versions.read(op.get_bind())
             if found is None or found < revision:
@@ -44,7 +44,7 @@ def upgrading(revision: str, work: Work) -> Callable[[], None]:
     return upgrade
 
 
-def downgrading(before: str | None, work: Work) -> Callable[[], None]:
+def downgrading(before: str | None, revision: str, work: Work) -> Callable[[], None]:
     """A revision's ``downgrade``: undoes the work, and says that ``before`` is what there is now."""
 
     def downgrade() -> None:
@@ -53,7 +53,7 @@ def downgrading(before: str | None, work: Work) -> Callable[[], None]:
         if _is_ours(versions):
             return
         if op.get_context().as_sql:
-            _note_in_script(versions, before)
+            _note_in_script(versions, revision, before)
         else:
             versions.write(op.get_bind(), before)
 
@@ -71,9 +71,9 @@ def _is_ours(versions: VersionTable) -> bool:
     return context.version_table == versions.table.name and context.version_table_schema == versions.schema
 
 
-def _note_in_script(versions: VersionTable, revision: str | None) -> None:
+def _note_in_script(versions: VersionTable, before: str | None, after: str | None) -> None:
     """The same for ``alembic upgrade --sql``, which cannot look at the database."""
-    for statement in versions.statements(revision):
+    for statement in versions.statements(before, after):
         op.execute(statement)
 
 

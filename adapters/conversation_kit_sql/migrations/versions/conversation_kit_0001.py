@@ -131,5 +131,5 @@ def _drop(prefix: str, schema: str | None) -> None:
         op.drop_table(f"{prefix}{name}", schema=schema)
 
 
-upgrade = upgrading(revision, _make)
-downgrade = downgrading(down_revision, _drop)
+upgrade = upgrading(down_revision, revision, _make)
+downgrade = downgrading(down_revision, revision, _drop)
