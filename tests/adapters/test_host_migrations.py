@@ -4,69 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import alembic.config
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import text
 
 from conversation_kit import Migration
 from conversation_kit_sql import SCHEMA_VERSION, SQLStorage, migrate, without_kit_tables
 from conversation_kit_sql.version_table import VersionTable
 from tests.adapters import stored
+from tests.adapters.alembic_host import Host
 from tests.adapters.described import described
 from tests.adapters.revisions import NEXT, next_release
 from tests.adapters.test_migrations import PREFIX, connected, opened_and_closed
 from tests.databases import SQL, fresh
 
 pytestmark = pytest.mark.anyio
-
-INI = """
-[alembic]
-script_location = %(here)s/alembic
-path_separator = newline
-version_locations =
-  %(here)s/alembic/versions
-  {more}
-"""
-
-ENV = """
-from alembic import context
-from sqlalchemy import Column, Integer, MetaData, Table, create_engine
-from sqlalchemy.pool import NullPool
-from conversation_kit_sql import without_kit_tables
-
-metadata = MetaData()
-Table("guests", metadata, Column("id", Integer, primary_key=True))
-context.config.attributes["conversation_kit"] = {options!r}
-if context.is_offline_mode():
-    context.configure(url={url!r}, literal_binds=True, dialect_opts={{"paramstyle": "named"}})
-    with context.begin_transaction():
-        context.run_migrations()
-else:
-    with create_engine({url!r}, poolclass=NullPool).connect() as connection:
-        context.configure(connection=connection, target_metadata=metadata, {configure})
-        with context.begin_transaction():
-            context.run_migrations()
-        connection.commit()
-"""
-
-MAKO = """
-from alembic import op
-import sqlalchemy as sa
-
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
-branch_labels = ${repr(branch_labels)}
-depends_on = ${repr(depends_on)}
-
-def upgrade():
-    ${upgrades if upgrades else "pass"}
-
-def downgrade():
-    ${downgrades if downgrades else "pass"}
-"""
 
 CALLING = """
 from alembic import op
@@ -83,34 +36,10 @@ def upgrade():
 """
 
 
-@dataclass
-class Host:
-    """A folder as ``alembic init`` makes it."""
-
-    folder: Path
-    url: str
-
-    def write(self, *, more: str = "", configure: str = "include_name=without_kit_tables()", **options: str) -> None:
-        (self.folder / "alembic" / "versions").mkdir(parents=True, exist_ok=True)
-        (self.folder / "alembic.ini").write_text(INI.format(more=more))
-        (self.folder / "alembic" / "env.py").write_text(ENV.format(url=self.url, configure=configure, options=options))
-        (self.folder / "alembic" / "script.py.mako").write_text(MAKO)
-
-    def run(self, command: str) -> None:
-        alembic.config.main(argv=["-c", str(self.folder / "alembic.ini"), *command.split()])
-
-    def generated(self, message: str) -> str:
-        """The newest revision of that message."""
-        (file,) = self.versions.glob(f"*_{message}.py")
-        return file.read_text()
-
-    @property
-    def versions(self) -> Path:
-        return self.folder / "alembic" / "versions"
-
-    def tables(self) -> set[str]:
-        with connected(self.url) as connection:
-            return set(inspect(connection).get_table_names())
+@pytest.fixture
+def anyio_backend() -> str:
+    """Of the storages that look at the outcome; Alembic is synchronous."""
+    return "asyncio"
 
 
 @pytest.fixture(params=SQL)
@@ -219,6 +148,20 @@ async def test_the_revisions_as_a_branch_of_the_hosts(host: Host, prefix: str, t
     host.run("downgrade conversation_kit@base")
     assert not [name for name in host.tables() if name.startswith(prefix)]
     assert "guests" in host.tables()
+
+
+async def test_the_revisions_as_a_branch_of_a_host_that_has_revisions(host: Host) -> None:
+    host.write()
+    host.run("revision --autogenerate -m first")
+    host.run("upgrade head")
+    (first,) = host.versions.glob("*_first.py")
+    first.write_text(first.read_text().replace("branch_labels = None", "branch_labels = ('app',)"))
+    host.write(more=OURS)
+    host.run("upgrade heads")
+    host.run("revision --autogenerate -m second --head app@head")
+    host.run("upgrade heads")
+    assert "pass" in host.generated("second")
+    await opened_and_closed(host.url, create_schema=False)
 
 
 async def test_a_host_may_take_over_tables_that_the_kit_migrated(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import anyio
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 
-from conversation_kit import Migration
-from conversation_kit_sql import SCHEMA_VERSION, SQLStorage
+from conversation_kit import Migration, StorageUnavailable
+from conversation_kit_sql import SCHEMA_VERSION, SQLStorage, migrate, schema_lock
+from conversation_kit_sql.schema_lock import alone
+from conversation_kit_sql.version_table import VersionTable
 from tests.adapters import stored
 from tests.adapters.revisions import NEXT, next_release
 from tests.adapters.test_migrations import PREFIX, connected
 from tests.databases import SQL, fresh
-from tests.processes import DEADLINE
+from tests.processes import DEADLINE, poll
 
 pytestmark = pytest.mark.anyio
 PROCESSES = 4
@@ -91,3 +97,37 @@ async def test_migrating_a_database_with_data(url: str, tmp_path: Path, monkeypa
         await stored.check(storage)
     finally:
         await storage.close()
+
+
+def test_on_mariadb_the_next_one_sees_what_the_last_one_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There the lock does not end with the transaction."""
+    monkeypatch.setattr(schema_lock, "WAIT_SECONDS", 0)
+    with fresh("mariadb", tmp_path) as url, connected(url) as one, connected(url) as other:
+        with alone(one, PREFIX, None):
+            with pytest.raises(StorageUnavailable, match="Another process"):
+                migrate(other)
+            migrate(other, prefix="other_")
+        migrate(one)
+        assert VersionTable(PREFIX).read(other) == SCHEMA_VERSION
+        assert migrate(other) == Migration(SCHEMA_VERSION, SCHEMA_VERSION)
+
+
+@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+def test_on_postgresql_the_next_one_sees_what_the_last_one_wrote(tmp_path: Path, level: str) -> None:
+    """However a host's engine isolates transactions: what counts is what is there after the wait for the lock."""
+    waiting = text("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND pid = :pid")
+    with fresh("postgresql", tmp_path) as url:
+        engine = create_engine(url, isolation_level=level)
+        with engine.connect() as connection:
+            pid = connection.execute(text("SELECT pg_backend_pid()")).scalar()  # the pool's only connection, so also the storage's
+        done: list[Migration] = []
+        thread = threading.Thread(target=lambda: done.append(anyio.run(SQLStorage(engine).migrate)))
+        with create_engine(url, poolclass=NullPool).connect() as first:
+            migrate(first)
+            thread.start()
+            with connected(url) as looking:
+                poll(lambda: looking.execute(waiting, {"pid": pid}).first())
+            first.commit()
+        thread.join()
+        engine.dispose()
+        assert done == [Migration(SCHEMA_VERSION, SCHEMA_VERSION)]
