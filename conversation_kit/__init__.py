@@ -66,7 +66,7 @@ from conversation_kit.domain.signals import (
 from conversation_kit.hooks import Context
 from conversation_kit.kit import ConversationKit
 from conversation_kit.memory import MemoryStorage
-from conversation_kit.ports import Authenticator, Storage
+from conversation_kit.ports import Authenticator, Migrates, Migration, Storage
 from conversation_kit.services.acting import Acting
 from conversation_kit.services.core import AccessRequest
 
@@ -119,6 +119,8 @@ __all__ = [
     "MemberLeft",
     "MemberState",
     "MemoryStorage",
+    "Migrates",
+    "Migration",
     "Needs",
     "NotFound",
     "Page",

@@ -1,4 +1,4 @@
-"""conversation-kit serve | demo | keygen | token."""
+"""conversation-kit serve | demo | migrate | keygen | token."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import anyio
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from conversation_kit.auth import JWTAuthenticator
+from conversation_kit.auth import HostAuthenticator, JWTAuthenticator
 from conversation_kit.domain.errors import ConfigurationError, StorageUnavailable
-from conversation_kit.kit import ConversationKit
+from conversation_kit.kit import ConversationKit, make_storage
 from conversation_kit.tokens import make_key_pair, make_token
 
 ENVIRONMENT = "CONVERSATION_KIT_SERVE"
@@ -55,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--directory", type=Path, default=Path("demo"), metavar="DIR", help="for its keys and its database (%(default)s)")
     _add_address(demo, 8000)
     demo.set_defaults(run=_demo)
+
+    migrate = commands.add_parser("migrate", help="make a database's tables, or bring them to what this release needs")
+    migrate.add_argument("--storage", required=True, metavar="URL", help="the storage that the application uses, such as sqlite:///file.db")
+    migrate.add_argument("--prefix", metavar="P", help="of the tables' names, if the application gives one")
+    migrate.add_argument("--schema", metavar="S", help="the database schema that the tables lie in, if the application gives one")
+    migrate.set_defaults(run=_migrate)
 
     keygen = commands.add_parser("keygen", help="make an application's key pair")
     keygen.add_argument("directory", type=Path, metavar="DIR", help="gets private.pem and public.pem")
@@ -109,6 +115,20 @@ def _token(options: argparse.Namespace) -> None:
         raise ConfigurationError("--ttl takes a number of seconds of more than 0.")
     private_key = options.private_key.read_text(errors="replace")
     print(make_token(private_key, options.application, sub=options.sub, ttl=options.ttl, acl=options.acl))
+
+
+def _migrate(options: argparse.Namespace) -> None:
+    given = {name: value for name in ("prefix", "schema") if (value := getattr(options, name)) is not None}
+    kit = ConversationKit(storage=make_storage(options.storage, **given), auth=HostAuthenticator(lambda scope: None))
+    done = anyio.run(kit.migrate)
+    if done is None:
+        print("This storage has no tables: there is nothing to migrate.")
+    elif done.before is None:
+        print(f"The tables are made, at {done.after}.")
+    elif done.before == done.after:
+        print(f"The tables are at {done.after} already: there is nothing to do.")
+    else:
+        print(f"The tables went from {done.before} to {done.after}.")
 
 
 def _serve(options: argparse.Namespace) -> None:

@@ -19,7 +19,7 @@ from conversation_kit.http.openapi import document
 from conversation_kit.http.pages import Pages
 from conversation_kit.hub import Receiver
 from conversation_kit.memory import MemoryStorage
-from conversation_kit.ports import Authenticator, Storage
+from conversation_kit.ports import Authenticator, Migrates, Migration, Storage
 from conversation_kit.services.acting import Acting
 from conversation_kit.services.conversations import Conversations
 from conversation_kit.services.core import Authorize, Core
@@ -162,6 +162,13 @@ class ConversationKit:
         """Close the storage whoever uses it, for scripts that run no lifespan; the next use opens it again."""
         await self._core.opening.close()
 
+    async def migrate(self) -> Migration | None:
+        """Bring the storage's schema to the newest version, keeping all data, and say from which version to which.
+
+        Also makes what is missing. ``None``: this storage has no schema. Raises ``ConfigurationError`` and ``StorageUnavailable``.
+        """
+        return await self.storage.migrate() if isinstance(self.storage, Migrates) else None
+
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
         """For ``Starlette(lifespan=kit.lifespan)``, or inside a lifespan of the host's own; may be entered more than once."""
@@ -188,10 +195,11 @@ async def _nobody(scope: Scope, receive: Receive, send: Send) -> None:
     """A host without a lifespan of its own."""
 
 
-def make_storage(url: str) -> Storage:
+def make_storage(url: str, **options: Any) -> Storage:
     """The storage of a URL: ``memory://``, or what an installed adapter registers for the scheme.
 
-    Adapters register under the entry point group ``conversation_kit.storages``. Raises ``ConfigurationError``.
+    Adapters register under the entry point group ``conversation_kit.storages``; they get the ``options`` as they are. Raises
+    ``ConfigurationError``.
     """
     scheme = url.partition("://")[0].partition("+")[0]
     if scheme == "memory":
@@ -201,6 +209,11 @@ def make_storage(url: str) -> Storage:
             adapter = entry_point.load()
         except ModuleNotFoundError as error:
             raise ConfigurationError(f"The storage {scheme!r} needs {error.name}: pip install 'conversation-kit[sql]'.") from error
-        storage: Storage = adapter(url)
+        try:
+            storage: Storage = adapter(url, **options)
+        except TypeError as error:
+            if not options:
+                raise
+            raise ConfigurationError(f"The storage {scheme!r} does not take {', '.join(options)}: {error}") from error
         return storage
     raise ConfigurationError(f"No installed storage serves {scheme!r}: use memory:// or sqlite:///file.db, or install its adapter.")

@@ -7,6 +7,7 @@ checks the promises that the docstrings make.
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -117,6 +118,27 @@ class Storage(Protocol):
 
     async def get_leg(self, application_id: str, leg_id: str) -> Leg:
         """Raises ``leg_not_found``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """From which version of its schema to which one a storage was brought; ``before`` is ``None`` if there was nothing yet."""
+
+    before: str | None
+    after: str
+
+
+@runtime_checkable
+class Migrates(Protocol):
+    """What a storage may have besides: a schema that changes from one release to the next."""
+
+    async def migrate(self) -> Migration:
+        """Bring the schema to the newest version, keeping all data, or make it; called whether the storage is open or not.
+
+        Several processes may do it at once. Raises ``ConfigurationError`` when the schema is newer than what this release knows, and
+        ``StorageUnavailable``.
+        """
         ...
 
 

@@ -1,6 +1,8 @@
-"""conversation-kit on a relational database: SQLModel tables, SQLAlchemy, worker threads."""
+"""conversation-kit on a relational database: SQLModel tables, SQLAlchemy, worker threads, Alembic migrations."""
 
+from conversation_kit_sql.host_migrations import without_kit_tables
+from conversation_kit_sql.schema import migrate
 from conversation_kit_sql.storage import SQLStorage
-from conversation_kit_sql.tables import SCHEMA_VERSION
+from conversation_kit_sql.version_table import SCHEMA_VERSION
 
-__all__ = ["SCHEMA_VERSION", "SQLStorage"]
+__all__ = ["SCHEMA_VERSION", "SQLStorage", "migrate", "without_kit_tables"]

@@ -11,7 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import anyio
 import anyio.to_thread
-from sqlalchemy import Connection, Insert, insert, inspect, select
+from sqlalchemy import Connection, Insert, select
 from sqlalchemy.exc import IntegrityError
 
 from conversation_kit.domain.errors import ConfigurationError, ConversationKitError, StorageUnavailable, duplicate_name
@@ -19,6 +19,7 @@ from conversation_kit.domain.events import Event, EventPage
 from conversation_kit.domain.models import Conversation, Leg, Member, MemberState, User
 from conversation_kit.domain.reading import Access, EventRange, Page, Slice
 from conversation_kit.domain.scene import Changes, Decide, Needs
+from conversation_kit.ports import Migration
 from conversation_kit_sql import queries
 from conversation_kit_sql.batch import ChangeUnit, Outcome, carry_out
 from conversation_kit_sql.engines import Database, EngineSource
@@ -27,8 +28,9 @@ from conversation_kit_sql.pages import DATABASES, PageRead
 from conversation_kit_sql.retries import patiently
 from conversation_kit_sql.rows import to_row, to_update
 from conversation_kit_sql.runner import UNAVAILABLE, Question, Read, Runner, unavailable
+from conversation_kit_sql.schema import Schema
 from conversation_kit_sql.statements import Statements
-from conversation_kit_sql.tables import SCHEMA_VERSION, make_tables
+from conversation_kit_sql.tables import make_tables
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -46,8 +48,8 @@ class SQLStorage:
 
     ``source`` is an SQLAlchemy URL, an ``Engine``, or a callable that makes one; an engine that was given is used and never disposed.
     Tables have names that start with ``prefix`` and lie in the database schema ``schema``. With ``create_schema`` they are created when
-    missing, else their absence is a ``ConfigurationError``. ``busy_seconds`` is how long a write waits for another process's lock on an
-    SQLite file before it is ``StorageUnavailable``.
+    missing, else their absence is a ``ConfigurationError``; so are tables of an older revision, until somebody awaits ``migrate``.
+    ``busy_seconds`` is how long a write waits for another process's lock on an SQLite file before it is ``StorageUnavailable``.
     """
 
     def __init__(
@@ -62,8 +64,8 @@ class SQLStorage:
         self._source = source
         self._create_schema = create_schema
         self._busy_seconds = busy_seconds
-        self._prefix = prefix
         self._tables = make_tables(prefix, schema)
+        self._schema = Schema(self._tables, prefix, schema)
         self._statements = Statements(self._tables)
         self._database: Database | None = None
         self._runner: Runner[ChangeUnit | WorkUnit] | None = None
@@ -93,22 +95,22 @@ class SQLStorage:
             self._database = None
             await anyio.to_thread.run_sync(database.dispose)
 
+    async def migrate(self) -> Migration:
+        """Make the tables, or bring them to the newest revision; see ``Migrates.migrate``."""
+        database = self._database or Database(self._source, busy_seconds=self._busy_seconds)
+        try:
+            return await anyio.to_thread.run_sync(self._migrate_schema, database)
+        finally:
+            if database is not self._database:
+                database.dispose()
+
     def _prepare_schema(self, database: Database) -> None:
-        table = self._tables.schema_version
-        with unavailable(), database.writing() as connection:
-            if self._create_schema:
-                self._tables.metadata.create_all(connection)
-            elif not inspect(connection).has_table(table.name, schema=table.schema):
-                raise ConfigurationError(
-                    f"The database has no tables named {self._prefix}*: open it once with create_schema=True to create them."
-                )
-            version = connection.execute(select(table.c.version)).scalar()
-            if version is None:
-                connection.execute(insert(table), {"version": SCHEMA_VERSION})
-            elif version > SCHEMA_VERSION:
-                raise ConfigurationError(
-                    f"The tables {self._prefix}* are of schema version {version}, this conversation-kit knows {SCHEMA_VERSION}: upgrade it."
-                )
+        with unavailable():
+            self._schema.prepare(database, create=self._create_schema)
+
+    def _migrate_schema(self, database: Database) -> Migration:
+        with unavailable():
+            return self._schema.migrate(database)
 
     @property
     def _run(self) -> Runner[ChangeUnit | WorkUnit]:

@@ -21,7 +21,6 @@ from sqlmodel import Field, SQLModel
 
 from conversation_kit.domain.models import LegStatus, MemberState, ReceiptKind
 
-SCHEMA_VERSION = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -87,7 +86,7 @@ class LongText(TypeDecorator[str]):
         """The database's own type; MySQL's TEXT would hold 64 kB."""
         if collation := _mysql_collation(dialect):
             return dialect.type_descriptor(MEDIUMTEXT(charset="utf8mb4", collation=collation))
-        return dialect.type_descriptor(Text())
+        return Text()  # of which type_descriptor would make PostgreSQL's VARCHAR
 
 
 def _mysql_collation(dialect: Dialect) -> str | None:
@@ -142,7 +141,6 @@ class Tables:
     event: Table
     receipt: Table
     leg: Table
-    schema_version: Table
 
 
 def _key(length: int = 64) -> Any:
@@ -283,10 +281,6 @@ def make_tables(prefix: str = "conversation_kit_", schema: str | None = None) ->
         price: str | None = _text(255, nullable=True)
         network: str | None = _text(255, nullable=True)
         history: list[Any] = _json()
-
-    class SchemaVersionRow(Base, table=True):
-        __tablename__ = f"{prefix}schema_version"
-        version: int = Field(primary_key=True)
 
     by_name = {table.name.removeprefix(prefix): table for table in metadata.tables.values()}
     return Tables(metadata, **by_name)

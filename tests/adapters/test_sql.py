@@ -24,7 +24,7 @@ from conversation_kit.domain.models import Conversation
 from conversation_kit.domain.reading import Access, EventRange, Page
 from conversation_kit.domain.scene import Changes, Draft, Needs, Scene
 from conversation_kit.domain.times import now
-from conversation_kit_sql import SCHEMA_VERSION, SQLStorage
+from conversation_kit_sql import SQLStorage
 
 pytestmark = pytest.mark.anyio
 APP = "app"
@@ -214,17 +214,6 @@ async def test_missing_tables_are_named_when_they_shall_not_be_created(tmp_path:
         pass
     async with opened(SQLStorage(url, create_schema=False)) as storage:
         await make_room(storage)
-
-
-async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/chat.db"
-    async with opened(SQLStorage(url)):
-        pass
-    with closing(sqlite3.connect(tmp_path / "chat.db")) as connection:
-        connection.execute("UPDATE conversation_kit_schema_version SET version = ?", (SCHEMA_VERSION + 1,))
-        connection.commit()
-    with pytest.raises(ConfigurationError, match="upgrade"):
-        await SQLStorage(url).open()
 
 
 async def test_a_locked_database_is_unavailable_and_works_again_once_it_is_free(tmp_path: Path) -> None:

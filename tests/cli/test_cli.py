@@ -77,7 +77,7 @@ def test_without_a_command_it_says_which_there_are() -> None:
     assert "COMMAND" in misuse()
     shown = run("--help")
     assert shown.returncode == 0
-    assert re.findall(r"^    (\w+) ", shown.stdout, re.MULTILINE) == ["serve", "demo", "keygen", "token"]
+    assert re.findall(r"^    (\w+) ", shown.stdout, re.MULTILINE) == ["serve", "demo", "migrate", "keygen", "token"]
 
 
 # keygen

@@ -32,7 +32,7 @@ PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"
 BLOCK = re.compile(r"^(?P<skip><!-- not run: (?P<reason>\S[^\n]*) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\]\((?!https?://)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
 ROW = re.compile(r"^\|(.+)\|$", re.M)
-INSTALLED_ELSEWHERE = ("pip", "uvicorn", "hypercorn", "granian", "curl")
+INSTALLED_ELSEWHERE = ("pip", "uvicorn", "hypercorn", "granian", "curl", "alembic")
 """Programs whose commands are shown and not run here; servers are run by tests/hosts."""
 
 

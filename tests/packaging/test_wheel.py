@@ -16,7 +16,7 @@ import sys
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"sqlalchemy", "sqlmodel", "uvicorn", "trio", "fastapi", "quart", "pytest", "httpx2"}:
+        if name.partition(".")[0] in {"sqlalchemy", "sqlmodel", "alembic", "uvicorn", "trio", "fastapi", "quart", "pytest", "httpx2"}:
             raise ModuleNotFoundError(f"{name} is an extra", name=name)
 
 sys.meta_path.insert(0, Refuse())
@@ -42,6 +42,19 @@ except ConfigurationError as error:
     print(error)
 """
 
+MIGRATE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import conversation_kit_sql
+from conversation_kit_sql.schema import run_revisions
+from sqlalchemy import create_engine
+
+assert conversation_kit_sql.__file__.startswith(sys.argv[1]), conversation_kit_sql.__file__
+with create_engine(sys.argv[2]).begin() as connection:
+    run_revisions(connection, "conversation_kit_", None, conversation_kit_sql.SCHEMA_VERSION)
+    assert conversation_kit_sql.migrate(connection).before == conversation_kit_sql.SCHEMA_VERSION
+"""
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -58,6 +71,7 @@ def test_the_wheel_holds_both_packages_their_types_and_the_page(wheel: Path) -> 
         "conversation_kit/py.typed",
         "conversation_kit_sql/py.typed",
         "conversation_kit_sql/storage.py",
+        "conversation_kit_sql/migrations/versions/conversation_kit_0001.py",
         "conversation_kit/testing/__init__.py",
         "conversation_kit/http/swagger_ui/swagger-ui-bundle.js",
         "conversation_kit/http/swagger_ui/LICENSE",
@@ -72,3 +86,10 @@ def test_the_core_works_without_the_extras_and_says_what_to_install(wheel: Path,
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "pip install 'conversation-kit[sql]'" in done.stdout
+
+
+def test_the_revisions_are_found_where_the_wheel_puts_them(wheel: Path, tmp_path: Path) -> None:
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    command = [sys.executable, "-W", "error", "-c", MIGRATE, str(tmp_path / "site"), f"sqlite:///{tmp_path}/chat.db"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

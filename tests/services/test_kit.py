@@ -34,7 +34,7 @@ ADMIN Access AccessRequest Acting Authenticator Changes Command ConfigurationErr
 ConversationCreated ConversationDeleted ConversationKit ConversationKitError ConversationUpdated CreateConversation CreateEvent
 CreateUser DeleteConversation DeleteEvent DeleteLeg DeleteUser Event EventCreated EventDeleted EventPage EventRange Forbidden
 HookFailed HostAuthenticator HostUser InvalidInput InviteMember JWTAuthenticator JoinMember Leg LegStarted LegStatus LegTerminated
-LegUpdated Member MemberInvited MemberJoined MemberLeft MemberState MemoryStorage Needs NotFound Page Principal Receipt
+LegUpdated Member MemberInvited MemberJoined MemberLeft MemberState MemoryStorage Migrates Migration Needs NotFound Page Principal Receipt
 ReceiptKind Rejected RemoveMember RequestError Scene Signal Slice StartLeg Storage StorageUnavailable UNCHANGED Unauthenticated
 UpdateConversation UpdateLeg UpdateUser User UserCreated UserDeleted UserUpdated
 """
