@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -77,19 +77,24 @@ class JWTAuthenticator:
 
     async def authenticate(self, scope: ASGIScope) -> Principal:
         """The principal of the bearer token in the ``Authorization`` header. Raises ``Unauthenticated``."""
-        return self.verify(_bearer(scope["headers"]))
+        values = [value for name, value in scope["headers"] if name == b"authorization"]
+        if len(values) != 1:
+            raise Unauthenticated(
+                "Send one Authorization header, not several." if values else "Send a token: Authorization: Bearer <token>."
+            )
+        return self._principal(values[0])
 
     def verify(self, token: str) -> Principal:
         """The principal that a token stands for. Raises ``Unauthenticated``."""
-        if len(token) > MAX_TOKEN:
-            raise Unauthenticated(f"The token has {len(token)} characters and may have {MAX_TOKEN}.")
-        if not token.isascii():
-            raise _garbled()
-        # The digest, because who can read the memory of a server should not find its users' tokens in it.
-        digest = sha256(token.encode()).digest()
+        return self._principal(b"Bearer " + token.encode("utf-8", "replace"))
+
+    def _principal(self, header: bytes) -> Principal:
+        # The digest, because who can read the memory of a server should not find its users' tokens in it. Of the whole header, because what
+        # was right once need not be taken apart again.
+        digest = sha256(header).digest()
         found = self._cache.get(digest)
         if found is None:
-            return self._remember(digest, *self._verify(token))
+            return self._remember(digest, *self._verify(_bearer(header)))
         end, principal = found
         if self._clock() >= end:
             self._cache.pop(digest, None)
@@ -179,17 +184,16 @@ def _check_header(header: Mapping[str, Any]) -> None:
         raise Unauthenticated("The token's header has crit, and this server knows no extensions.")
 
 
-def _bearer(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    values = [value for name, value in headers if name == b"authorization"]
-    if not values:
-        raise Unauthenticated("Send a token: Authorization: Bearer <token>.")
-    if len(values) > 1:
-        raise Unauthenticated("Send one Authorization header, not several.")
-    scheme, _, token = values[0].partition(b" ")
+def _bearer(header: bytes) -> str:
+    scheme, _, token = header.partition(b" ")
     token = token.strip(b" ")
     if scheme.lower() != b"bearer" or not token or b" " in token:
         raise Unauthenticated("The Authorization header must read: Bearer <token>.")
-    return token.decode("latin-1")
+    if len(token) > MAX_TOKEN:
+        raise Unauthenticated(f"The token has {len(token)} characters and may have {MAX_TOKEN}.")
+    if not token.isascii():
+        raise _garbled()
+    return token.decode("ascii")
 
 
 def _instant(claims: Mapping[str, Any], name: str) -> float | None:

@@ -66,6 +66,11 @@ class Hub:
         else:
             raise ConfigurationError(f"on() takes a signal class such as MemberJoined or an event type, not {what!r}.")
 
+    @property
+    def listens(self) -> bool:
+        """Whether anybody is registered."""
+        return bool(self._registrations)
+
     async def publish(self, signals: Sequence[Signal]) -> None:
         """Give the signals of one commit to their receivers, side by side; each receiver gets its own in order, within one time limit.
 

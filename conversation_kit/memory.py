@@ -245,25 +245,40 @@ class MemoryStorage:
 def _scene(application: _Application, room: _Room | None, needs: Needs) -> Scene:
     caller = application.user_named(needs.caller)
     user = application.users.get(needs.user_id) if needs.user_id is not None else application.user_named(needs.user_name)
-    legs = _legs(application, room, needs)
+    legs = _legs(application, room, needs) if needs.legs or needs.live_legs or needs.knocking_id is not None else ()
     if room is None:
         return Scene(None, caller, user, legs=legs)
     conversation = room.conversation
+    if not needs.events:
+        return Scene(conversation, caller, user, _members(room, caller, user, needs.members), {}, legs)
     events = {
         id: Event(conversation.application_id, conversation.id, id, room.events[id - 1])
         for id in needs.events
         if 1 <= id <= len(room.events)
     }
-    members = {member.id: member for person in (caller, user) for member in room.active_members(person)}
     senders = [event.sender for event in events.values() if event.sender is not None]
-    for member_id in (*needs.members, *senders):
-        if member_id in room.members:
-            members[member_id] = room.members[member_id]
+    members = _members(room, caller, user, (*needs.members, *senders))
+    there = {member.id for member in members}
     for id, event in events.items():
         if id in room.receipts:
-            receipts = [receipt for receipt in room.receipts[id].values() if receipt.member_id in members]
+            receipts = [receipt for receipt in room.receipts[id].values() if receipt.member_id in there]
             events[id] = replace(event, receipts=receipts)
-    return Scene(conversation, caller, user, sorted(members.values(), key=_age), events, legs)
+    return Scene(conversation, caller, user, members, events, legs)
+
+
+def _members(room: _Room, caller: User | None, user: User | None, named: Iterable[str]) -> list[Member]:
+    """The invited and joined members of these users and those with these ids, oldest first."""
+    members: dict[str, Member] = {}
+    for person in (caller, user):
+        if person is not None:
+            members.update(room.active.get(person.id, ()))
+    for member_id in named:
+        if member_id not in members and member_id in room.members:
+            members[member_id] = room.members[member_id]
+    found = list(members.values())
+    if len(found) > 1:
+        found.sort(key=_age)
+    return found
 
 
 def _age(member: Member) -> tuple[datetime, str]:

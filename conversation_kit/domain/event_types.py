@@ -59,6 +59,8 @@ def check_type(type: str, registered: Collection[str] = ()) -> None:
 def check_body(type: str, body: JSONObject) -> None:
     """Whether the body holds what the type's effect depends on."""
     problem = None
+    if type == "text" and isinstance(body, dict) and isinstance(body.get("text"), str) and "timestamp" not in body:
+        return
     if not isinstance(body, Mapping):
         problem = {"body": "must be an object"}
     elif is_tombstone(body):

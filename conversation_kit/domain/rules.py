@@ -96,13 +96,13 @@ def unknown_caller(name: str) -> Unauthenticated:
 
 def require_joined(scene: Scene, caller: User, sender: str | None, field: str) -> Member:
     """The joined member for which ``caller`` acts: the one named by ``sender``, else the only one there is."""
+    named = scene.member(sender) if sender is not None else None
+    if named is not None and named.user_id == caller.id and named.state is MemberState.JOINED:
+        return named
     active = scene.members_of(caller)
     joined = [member for member in active if member.state is MemberState.JOINED]
     if sender is not None:
-        named = scene.member(sender)
         if named is not None and named.user_id == caller.id:
-            if named.state is MemberState.JOINED:
-                return named
             raise not_joined()
         if active:
             raise Forbidden(f"{field} must be a member of your own.", "event:error:permission-denied")

@@ -75,7 +75,10 @@ class Scene:
 
     def member(self, member_id: str) -> Member | None:
         """The member with this id, if it is in the scene."""
-        return next((member for member in self.members if member.id == member_id), None)
+        for member in self.members:
+            if member.id == member_id:
+                return member
+        return None
 
     def members_of(self, user: User | None, *states: MemberState) -> list[Member]:
         """The memberships of ``user`` in one of ``states`` (default: invited or joined), oldest first."""

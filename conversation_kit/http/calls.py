@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
-from functools import cached_property
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
 from conversation_kit.domain.errors import InvalidInput, event_not_found
 from conversation_kit.domain.reading import EventRange, Page
-from conversation_kit.domain.times import parse_instant
 from conversation_kit.http.errors import DoorError, invalid_body
 from conversation_kit.http.links import Links
 from conversation_kit.http.mounting import Receive, Scope
+from conversation_kit.http.queries import parse_event_range, parse_page, parse_query
 from conversation_kit.http.requests import Body
 from conversation_kit.services.acting import Acting
 
@@ -26,8 +23,6 @@ B = TypeVar("B", bound=Body)
 MAX_BODY = 1_000_000
 """Bytes of a request's body."""
 
-MAX_INDEX = 2**53
-_LOST_PLUS = re.compile(r"(?<=[0-9]) ([0-9]{2}:?[0-9]{2})$(?<=.{20})")
 _DIGITS = re.compile(r"[0-9]{1,16}")
 _CONTENT_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;\s*charset\s*=\s*\"?utf-?8\"?\s*)?;?", re.IGNORECASE | re.ASCII)
 
@@ -115,27 +110,20 @@ class Call:
             body = {}
         fields: dict[str, Any] = body if isinstance(body, dict) else {}
         if not of_body:
-            for name, value in self._query_pairs():
+            for name, value in parse_query(self.query_string):
                 fields[name] = value if fields.get(name, value) == value else None
         return fields
 
-    @cached_property
+    @property
+    def query_string(self) -> bytes:
+        """The query as it came."""
+        query: bytes = self.scope.get("query_string", b"")
+        return query
+
+    @property
     def query(self) -> dict[str, str]:
         """The query parameters; of one that is given twice the last."""
-        return dict(self._query_pairs())
-
-    def _query_pairs(self) -> list[tuple[str, str]]:
-        return parse_qsl(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-
-    def integer(self, name: str, default: int, *, least: int, most: int) -> int:
-        """A query parameter that is a whole number from ``least`` to ``most``."""
-        text = self.query.get(name) if self.scope.get("query_string") else None
-        if text is None:
-            return default
-        value = int(text) if _DIGITS.fullmatch(text) else -1
-        if not least <= value <= most:
-            raise InvalidInput({name: f"must be a whole number from {least} to {most}"})
-        return value
+        return dict(parse_query(self.query_string))
 
     def text(self, name: str) -> str | None:
         """A query parameter of at most 255 characters, or ``None``."""
@@ -145,30 +133,12 @@ class Call:
         return value
 
     def page(self, default_size: int = 100) -> Page:
-        """``page_size``, ``record_index``, ``order``, ``date_start`` and ``date_end``."""
-        if not self.scope.get("query_string"):
-            return Page(default_size)
-        return Page(
-            self.integer("page_size", default_size, least=1, most=100),
-            self.integer("record_index", 0, least=0, most=MAX_INDEX),
-            self._descending(),
-            self._instant("date_start"),
-            self._instant("date_end"),
-        )
+        """Which page of a list is asked for."""
+        return parse_page(self.query_string, default_size)
 
     def event_range(self) -> EventRange:
-        """``page_size``, ``record_index``, ``order``, ``start_id`` and ``end_id``."""
-        if not self.scope.get("query_string"):
-            return EventRange()
-        start = self.integer("start_id", -1, least=0, most=MAX_INDEX)
-        end = self.integer("end_id", -1, least=0, most=MAX_INDEX)
-        return EventRange(
-            self.integer("page_size", 100, least=1, most=100),
-            self.integer("record_index", 0, least=0, most=MAX_INDEX),
-            self._descending(),
-            start if start >= 0 else None,
-            end if end >= 0 else None,
-        )
+        """Which events are asked for."""
+        return parse_event_range(self.query_string)
 
     def event_id(self) -> int:
         """The event that the path names."""
@@ -176,23 +146,6 @@ class Call:
         if not _DIGITS.fullmatch(text):
             raise event_not_found("with that id")
         return int(text)
-
-    def _descending(self) -> bool:
-        order = self.query.get("order", "asc").lower()
-        if order not in ("asc", "desc"):
-            raise InvalidInput({"order": "must be asc or desc"})
-        return order == "desc"
-
-    def _instant(self, name: str) -> datetime | None:
-        text = self.query.get(name)
-        if text is None:
-            return None
-        # An offset whose + was not percent-encoded arrives with a blank.
-        text = _LOST_PLUS.sub(r"+\1", text.strip())
-        try:
-            return parse_instant(text)
-        except ValueError as error:
-            raise InvalidInput({name: "must be an ISO 8601 date and time, such as 2026-01-01T10:00:00Z"}) from error
 
 
 def _parse(shape: type[B], raw: bytes) -> B:

@@ -10,7 +10,7 @@ import re
 from collections.abc import MutableMapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
@@ -43,9 +43,9 @@ class Links:
         """A leg; its id may come from outside."""
         return f"{self.base}/legs/{quote(leg_id, safe='')}"
 
-    def list(self, path: str, parameters: dict[str, str]) -> str:
+    def list(self, path: str, query: str) -> str:
         """A list with the query that it was read with."""
-        return f"{self.base}{path}" + (f"?{urlencode(parameters)}" if parameters else "")
+        return f"{self.base}{path}?{query}"
 
 
 def base_url(scope: MutableMapping[str, Any]) -> str:

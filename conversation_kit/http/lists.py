@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Protocol
+from urllib.parse import urlencode
 
 from conversation_kit.http.answers import PageLinks
 from conversation_kit.http.calls import Call
+from conversation_kit.http.queries import parse_query, remembered
 
 
 class Window(Protocol):
@@ -37,5 +39,10 @@ def next_link(call: Call, page: Window, more: bool) -> dict[str, str] | None:
 
 
 def _href(call: Call, page: Window, index: int) -> str:
-    given = {name: value for name, value in call.query.items() if name not in ("page_size", "record_index")}
-    return call.links.list(call.path, {"page_size": str(page.size), "record_index": str(index), **given})
+    return call.links.list(call.path, _query(call.query_string, page.size, index))
+
+
+@remembered
+def _query(query_string: bytes, size: int, index: int) -> str:
+    given = {name: value for name, value in parse_query(query_string) if name not in ("page_size", "record_index")}
+    return urlencode({"page_size": str(size), "record_index": str(index), **given})

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic_core import to_json
 
 from conversation_kit.http.mounting import Send
+
+JSON: Final = "application/json"
+_JSON = (b"content-type", JSON.encode())
 
 
 class Answer:
@@ -15,9 +18,7 @@ class Answer:
 
     __slots__ = ("body", "content_type", "headers", "status")
 
-    def __init__(
-        self, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None, content_type: str = "application/json"
-    ) -> None:
+    def __init__(self, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None, content_type: str = JSON) -> None:
         self.body = body
         self.content_type = content_type
         self.status = status
@@ -32,7 +33,8 @@ class Answer:
         """Send it; for HEAD without the body."""
         headers: list[tuple[bytes, bytes]] = []
         if self.status != 204:
-            headers = [(b"content-type", self.content_type.encode()), (b"content-length", b"%d" % len(self.body))]
+            headers = [_JSON if self.content_type is JSON else (b"content-type", self.content_type.encode())]
+            headers.append((b"content-length", b"%d" % len(self.body)))
         if self.headers:
             headers.extend((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items())
         await send({"type": "http.response.start", "status": self.status, "headers": headers})

@@ -13,7 +13,7 @@ from conversation_kit.services.members import Members
 from conversation_kit.services.users import Users
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Acting:
     """Everything the API can do, done as one principal."""
 

@@ -153,8 +153,11 @@ class Core:
                 raise unknown_caller(needs.caller)
             return decide(scene)
 
+        storage = await self.storage()
+        if not self.hub.listens:
+            # Nothing is left to do after the commit, and whether it happens is for the storage to see to.
+            return (await storage.change(application_id, conversation_id, needs, decide_for_caller)).result
         with anyio.CancelScope(shield=True):
-            storage = await self.storage()
             changes = await storage.change(application_id, conversation_id, needs, decide_for_caller)
             await self.hub.publish(changes.signals)
         return changes.result
@@ -178,7 +181,7 @@ class Core:
         return False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Service:
     """A noun's operations, bound to who calls them."""
 

@@ -392,7 +392,7 @@ def rsa_work(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 async def test_a_token_seen_before_costs_no_rsa(rsa_work: list[str]) -> None:
     auth, token = make_auth(), signed(claims(sub="ana"))
     first = await auth.authenticate(scope(b"Bearer " + token.encode()))
-    assert await auth.authenticate(scope(b"bearer " + token.encode())) is first
+    assert await auth.authenticate(scope(b"Bearer " + token.encode())) is first
     assert auth.verify(token) is first
     assert rsa_work == [token]
 
