@@ -25,7 +25,8 @@ class Ticket(Generic[U]):
 
     def __init__(self, unit: U) -> None:
         self.unit = unit
-        self.turn = anyio.Event()
+        self.turn: anyio.Event | None = None
+        """Set when it is settled, or when it is its turn to lead; there only for one that has to wait."""
         self.finished = False
         self.result: Any = None
         self.error: BaseException | None = None
@@ -82,7 +83,7 @@ class Batch(Generic[U]):
 class Lane(Generic[U]):
     """Units of one event loop that wait for each other. ``work`` carries out a batch, at most ``most`` units, and settles every ticket."""
 
-    __slots__ = ("_has_leader", "_limiter", "_most", "_waiting", "_work")
+    __slots__ = ("_has_leader", "_limiter", "_make_event", "_most", "_waiting", "_work")
 
     def __init__(self, work: Callable[[Sequence[Ticket[U]]], None], most: int) -> None:
         self._work = work
@@ -90,6 +91,8 @@ class Lane(Generic[U]):
         self._waiting: list[Ticket[U]] = []
         self._has_leader = False
         self._limiter = anyio.CapacityLimiter(2)  # one that works, and one whose leader went away
+        # The event loop's own kind of event, because anyio.Event looks for the loop each time, which takes longer than the rest of a wait.
+        self._make_event = type(anyio.Event())
 
     def load(self) -> int:
         """How much there is to wait for."""
@@ -100,6 +103,7 @@ class Lane(Generic[U]):
         ticket = Ticket(unit)
         self._waiting.append(ticket)
         if self._has_leader:
+            ticket.turn = self._make_event()
             try:
                 await ticket.turn.wait()
             except anyio.get_cancelled_exc_class():
@@ -122,20 +126,22 @@ class Lane(Generic[U]):
         """Take back a ticket that nobody has begun on; one that was called to lead passes that on."""
         if ticket in self._waiting:
             self._waiting.remove(ticket)
-            if ticket.turn.is_set():
+            if ticket.turn is not None and ticket.turn.is_set():
                 self._hand_over()
 
     def _release(self, tickets: Sequence[Ticket[U]]) -> None:
         """Wake those whose tickets are settled. What was never begun waits on, first in the lane."""
         self._waiting[:0] = [ticket for ticket in tickets if not ticket.finished]
         for ticket in tickets:
-            if ticket.finished:
+            if ticket.finished and ticket.turn is not None:
                 ticket.turn.set()
         self._hand_over()
 
     def _hand_over(self) -> None:
         if self._waiting:
-            self._waiting[0].turn.set()
+            turn = self._waiting[0].turn
+            assert turn is not None, "only one that waits is not yet leading"
+            turn.set()
         else:
             self._has_leader = False
 

@@ -6,6 +6,8 @@ Python that takes the time, and threads only take it from each other.
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -51,21 +53,32 @@ class Question:
     asked: Any
 
 
+Lanes: TypeAlias = "tuple[Lane[U], list[Lane[Read | Question]]]"
+
+
 class Runner(Generic[U]):
     """Runs transactions on a database. ``commit`` carries out a batch, in the transactions it chooses, and settles every ticket."""
 
     def __init__(self, database: Database, commit: Callable[[Sequence[Ticket[U]]], None]) -> None:
         self._database = database
         self._commit = commit
-        self._lanes: RunVar[tuple[Lane[U], list[Lane[Read | Question]]]] = RunVar("conversation_kit_sql_lanes")
+        self._lanes: RunVar[Lanes[U]] = RunVar("conversation_kit_sql_lanes")
+        self._latest = threading.local()
 
-    def _lanes_here(self) -> tuple[Lane[U], list[Lane[Read | Question]]]:
+    def _lanes_here(self) -> Lanes[U]:
         """The lane for writes and those for reads of this event loop."""
+        # A RunVar looks for its loop anew each time, which takes as long as all else that a write does here. Every loop has a hook of its
+        # own for asynchronous generators, and asking for that takes no time.
+        hook = sys.get_asyncgen_hooks().firstiter
+        latest: tuple[Any, Lanes[U]] | None = getattr(self._latest, "lanes", None)
+        if latest is not None and hook is not None and latest[0] == hook:
+            return latest[1]
         lanes = self._lanes.get(None)
         if lanes is None:
             readers = 1 if self._database.is_sqlite else READERS
             lanes = Lane(self._write_batch, MAX_WRITES), [Lane(self._read_batch, MAX_READS) for _ in range(readers)]
             self._lanes.set(lanes)
+        self._latest.lanes = (hook, lanes)
         return lanes
 
     async def read(self, unit: Read | Question) -> Any:
