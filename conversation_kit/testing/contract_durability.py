@@ -42,7 +42,7 @@ class DurabilityContract(Contract):
 
     async def test_data_outlives_the_storage_object(self, tmp_path: Path) -> None:
         async with self.bench(tmp_path) as bench:
-            _needs(bench, "durable")
+            _needs(bench.storage, "durable")
             ana, room = await bench.user("ana"), await bench.conversation("room")
             member = await bench.member(room, ana)
             leg = await bench.leg(conversation_id=room.id)
@@ -60,7 +60,7 @@ class DurabilityContract(Contract):
 
     async def test_two_storages_on_the_same_data_see_each_other(self, tmp_path: Path) -> None:
         async with self.bench(tmp_path) as here, self.bench(tmp_path) as there:
-            _needs(here, "several_processes")
+            _needs(here.storage, "several_processes")
             room = await here.conversation()
             for bench, other in ((here, there), (there, here)) * 3:
                 (event,) = await bench.say(room.id, "hello")
@@ -70,7 +70,7 @@ class DurabilityContract(Contract):
 
     async def test_two_storages_on_the_same_data_share_gapless_ids(self, tmp_path: Path) -> None:
         async with self.bench(tmp_path) as here, self.bench(tmp_path) as there:
-            _needs(here, "several_processes")
+            _needs(here.storage, "several_processes")
             room = await here.conversation()
 
             async def talk(bench: Bench) -> None:
@@ -82,14 +82,15 @@ class DurabilityContract(Contract):
                 assert [event.id for event in await bench.log(room.id)] == list(range(1, 161))
 
     async def test_several_storages_may_be_opened_at_once_on_new_data(self, tmp_path: Path) -> None:
+        async with self.open_storage(tmp_path) as storage:
+            _needs(storage, "several_processes")
+
         async def use(name: str) -> None:
             async with self.bench(tmp_path) as bench:
-                _needs(bench, "several_processes")
                 await bench.user(name)
 
         assert failures(await together(*[partial(use, name) for name in "abcd"])) == []
         async with self.bench(tmp_path) as bench:
-            _needs(bench, "several_processes")
             for name in "abcd":
                 assert (await bench.storage.get_user(APP, name=name)).name == name
 
@@ -107,6 +108,6 @@ class DurabilityContract(Contract):
                 await there.user("ana")
 
 
-def _needs(bench: Bench, capability: str) -> None:
-    if not getattr(bench.storage.capabilities, capability):
+def _needs(storage: Storage, capability: str) -> None:
+    if not getattr(storage.capabilities, capability):
         pytest.skip(f"the storage is not {capability}")
