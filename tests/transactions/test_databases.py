@@ -46,7 +46,7 @@ async def test_another_database_is_told_apart(shop: Shop, tmp_path: Path) -> Non
     other = create_engine(f"sqlite:///{tmp_path}/other.db")
     with Session(other) as session:
         async with shop.kit.using(session) as chat:
-            with pytest.raises(ConfigurationError, match="has no table conversation_kit_schema_version"):
+            with pytest.raises(ConfigurationError, match="has no table conversation_kit_conversation"):
                 await chat.conversations.create()
     other.dispose()
 
