@@ -14,12 +14,12 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import anyio
 import anyio.from_thread
 from anyio.lowlevel import current_token
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Dialect, Pool, event
 from sqlalchemy.engine import ExceptionContext
 
 from conversation_kit.domain.signals import Signal
@@ -135,6 +135,9 @@ def _savepoints(connection: Connection) -> Iterable[str]:
 
 
 _outboxes: WeakKeyDictionary[Connection, Outbox] = WeakKeyDictionary()
+_listening: WeakSet[Pool | Dialect] = WeakSet()
+"""Not what ``event.contains`` is for: it goes by ``id``, and takes a new pool for one that is no more."""
+
 _lock = threading.Lock()
 
 
@@ -156,11 +159,15 @@ def make_outbox(connection: Connection) -> Outbox:
         ("begin_twophase", outbox.settle),
     ):
         event.listen(connection, name, listener)
+    pool, dialect = connection.engine.pool, connection.dialect
     with _lock:
         _outboxes[connection] = outbox
-        if not event.contains(connection.engine.pool, "checkin", _checked_in):
-            event.listen(connection.engine.pool, "checkin", _checked_in)
-            event.listen(connection.dialect, "handle_error", _failed)
+        if pool not in _listening:
+            _listening.add(pool)
+            event.listen(pool, "checkin", _checked_in)
+        if dialect not in _listening:
+            _listening.add(dialect)
+            event.listen(dialect, "handle_error", _failed)
     connection.info[KEY] = outbox
     return outbox
 
