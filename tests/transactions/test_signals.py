@@ -187,6 +187,7 @@ def test_a_commit_after_the_event_loop_has_ended_is_logged(tmp_path: Path, caplo
 
     async def place_order() -> None:
         kit = make_kit(SQLStorage(engine))
+        kit.on(ConversationCreated)(print)
         async with kit.lifespan(), kit.using(session) as chat:
             await chat.conversations.create("tea")
 
