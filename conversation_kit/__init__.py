@@ -66,8 +66,8 @@ from conversation_kit.domain.signals import (
 from conversation_kit.hooks import Context
 from conversation_kit.kit import ConversationKit
 from conversation_kit.memory import MemoryStorage
-from conversation_kit.ports import Authenticator, Migrates, Migration, Storage
-from conversation_kit.services.acting import Acting
+from conversation_kit.ports import Authenticator, Capabilities, Migrates, Migration, Storage
+from conversation_kit.services.acting import Acting, Chat
 from conversation_kit.services.core import AccessRequest
 
 __all__ = [
@@ -77,7 +77,9 @@ __all__ = [
     "AccessRequest",
     "Acting",
     "Authenticator",
+    "Capabilities",
     "Changes",
+    "Chat",
     "Command",
     "ConfigurationError",
     "Conflict",

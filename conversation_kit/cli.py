@@ -135,10 +135,6 @@ def _serve(options: argparse.Namespace) -> None:
     uvicorn = _uvicorn()
     if options.workers < 1:
         raise ConfigurationError("--workers takes a number of at least 1.")
-    if options.workers > 1 and _in_memory(options.storage):
-        raise ConfigurationError(
-            f"{options.storage} is each worker's own: use a database, such as sqlite:///file.db, with more than one worker."
-        )
     os.environ[ENVIRONMENT] = json.dumps(
         {
             "applications": options.application,
@@ -147,7 +143,12 @@ def _serve(options: argparse.Namespace) -> None:
             "public_url": options.public_url,
         }
     )
-    anyio.run(_try_storage, _make_served_kit(json.loads(os.environ[ENVIRONMENT])))
+    kit = _make_served_kit(json.loads(os.environ[ENVIRONMENT]))
+    if options.workers > 1 and not kit.storage.capabilities.several_processes:
+        raise ConfigurationError(
+            f"{options.storage} is each worker's own: use a database, such as sqlite:///file.db, with more than one worker."
+        )
+    anyio.run(_try_storage, kit)
     uvicorn.run(
         "conversation_kit.cli:make_served_app",
         factory=True,
@@ -157,11 +158,6 @@ def _serve(options: argparse.Namespace) -> None:
         access_log=False,
         timeout_graceful_shutdown=5,
     )
-
-
-def _in_memory(storage: str) -> bool:
-    scheme, _, database = storage.partition("://")
-    return scheme == "memory" or (scheme.startswith("sqlite") and database.partition("?")[0].strip("/") in ("", ":memory:"))
 
 
 async def _try_storage(kit: ConversationKit) -> None:

@@ -28,20 +28,41 @@ _chain: ContextVar[int] = ContextVar("conversation_kit_chain", default=0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Registration:
+class Selection:
+    """Which signals somebody asked for."""
+
     signal: type[Signal]
-    pattern: re.Pattern[str] | None
+    pattern: re.Pattern[str] | None = None
+
+    @classmethod
+    def of(cls, what: type[Signal] | str, decorator: str) -> Selection:
+        """A signal class with its subclasses, or the created events whose type matches a pattern.
+
+        A pattern is an event type in which ``*`` stands for anything (``"custom:rating"``, ``"member:*"``).
+        Raises ``ConfigurationError`` for what is neither.
+        """
+        if isinstance(what, str):
+            return cls(EventCreated, re.compile(fnmatch.translate(what)))
+        if isinstance(what, type) and issubclass(what, Signal):
+            return cls(what)
+        raise ConfigurationError(f"{decorator}() takes a signal class such as MemberJoined or an event type, not {what!r}.")
+
+    def wants(self, signal: Signal) -> bool:
+        """Whether it is one of them."""
+        if not isinstance(signal, self.signal):
+            return False
+        return self.pattern is None or (isinstance(signal, EventCreated) and self.pattern.fullmatch(signal.event.type) is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Registration:
+    selection: Selection
     receiver: Receiver
     timeout: float
 
     @property
     def name(self) -> str:
         return getattr(self.receiver, "__qualname__", repr(self.receiver))
-
-    def wants(self, signal: Signal) -> bool:
-        if not isinstance(signal, self.signal):
-            return False
-        return self.pattern is None or (isinstance(signal, EventCreated) and self.pattern.fullmatch(signal.event.type) is not None)
 
 
 class Hub:
@@ -51,20 +72,10 @@ class Hub:
         self._registrations: list[_Registration] = []
 
     def add(self, what: type[Signal] | str, receiver: Receiver, *, timeout: float) -> None:
-        """Register ``receiver`` for a signal class and its subclasses, or for the created events whose type matches a pattern.
-
-        A pattern is an event type in which ``*`` stands for anything (``"custom:rating"``, ``"member:*"``).
-        Raises ``ConfigurationError`` for what is neither.
-        """
+        """Register ``receiver`` for a ``Selection``. Raises ``ConfigurationError`` for what is none."""
         if timeout <= 0:
             raise ConfigurationError("on() takes a timeout of more than 0 seconds.")
-        if isinstance(what, str):
-            pattern = re.compile(fnmatch.translate(what))
-            self._registrations.append(_Registration(EventCreated, pattern, receiver, timeout))
-        elif isinstance(what, type) and issubclass(what, Signal):
-            self._registrations.append(_Registration(what, None, receiver, timeout))
-        else:
-            raise ConfigurationError(f"on() takes a signal class such as MemberJoined or an event type, not {what!r}.")
+        self._registrations.append(_Registration(Selection.of(what, "on"), receiver, timeout))
 
     @property
     def listens(self) -> bool:
@@ -82,7 +93,7 @@ class Hub:
         if depth >= MAX_CHAIN:
             logger.error("receivers cause signals more than %d deep; %d signals are not delivered", MAX_CHAIN, len(signals))
             return
-        wanted = [(one, [signal for signal in signals if one.wants(signal)]) for one in self._registrations]
+        wanted = [(one, [signal for signal in signals if one.selection.wants(signal)]) for one in self._registrations]
         token = _chain.set(depth + 1)
         try:
             async with anyio.create_task_group() as group:

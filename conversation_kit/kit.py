@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from importlib.metadata import entry_points
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from conversation_kit.domain.commands import Command
 from conversation_kit.domain.errors import ConfigurationError
 from conversation_kit.domain.event_types import check_registered
-from conversation_kit.domain.principals import Principal
 from conversation_kit.domain.signals import Signal
 from conversation_kit.hooks import Hook, OnFailure
 from conversation_kit.http.app import OPERATIONS, Door
@@ -19,21 +18,18 @@ from conversation_kit.http.openapi import document
 from conversation_kit.http.pages import Pages
 from conversation_kit.hub import Receiver
 from conversation_kit.memory import MemoryStorage
-from conversation_kit.ports import Authenticator, Migrates, Migration, Storage
-from conversation_kit.services.acting import Acting
-from conversation_kit.services.conversations import Conversations
+from conversation_kit.ports import Authenticator, Migrates, Migration, Storage, TransactionalStorage
+from conversation_kit.services.acting import Chat
 from conversation_kit.services.core import Authorize, Core
-from conversation_kit.services.events import Events
-from conversation_kit.services.legs import Legs
-from conversation_kit.services.members import Members
 from conversation_kit.services.opening import Opening
-from conversation_kit.services.users import Users
+from conversation_kit.within import WithinHook
 
 H = TypeVar("H", bound=Hook)
 R = TypeVar("R", bound=Receiver)
+W = TypeVar("W", bound=WithinHook)
 
 
-class ConversationKit:
+class ConversationKit(Chat):
     """A conversation backend, and the ASGI application that serves it.
 
     ``storage`` is a URL (``memory://``, ``sqlite:///chat.db``) or an object with the methods of ``Storage``. ``auth`` says who calls.
@@ -64,8 +60,9 @@ class ConversationKit:
             raise ConfigurationError(f"storage= takes a URL or a storage; {self.storage!r} {why}.")
         self._auth = auth
         self._application_id = application_id
-        self._core = Core(Opening(self.storage), authorize=authorize, event_types=check_registered(event_types), max_members=max_members)
-        self._door = Door(self._core, auth, public_url=public_url, pages=Pages(OPERATIONS) if docs else None)
+        core = Core(Opening(self.storage), authorize=authorize, event_types=check_registered(event_types), max_members=max_members)
+        super().__init__(core, self._application)
+        self._door = Door(core, auth, public_url=public_url, pages=Pages(OPERATIONS) if docs else None)
 
     def before(self, command: type[Command], *, timeout: float = 5.0, on_failure: OnFailure = "reject") -> Callable[[H], H]:
         """Register a hook that sees every such command before it is carried out, in the order of registration.
@@ -94,15 +91,45 @@ class ConversationKit:
 
         return register
 
-    def application(self, application_id: str) -> Acting:
-        """Everything the API can do, done by the host in this application."""
-        return Acting(self._core, Principal(application_id, trusted=True))
+    def within(self, what: type[Signal] | str) -> Callable[[W], W]:
+        """Register a hook that runs inside the transaction of what it is told of, for the same as ``on`` takes.
 
-    def as_user(self, name: str, *, application_id: str | None = None) -> Acting:
-        """Everything the API can do, done as this user: the default policy applies as over HTTP."""
-        return Acting(self._core, Principal(application_id or self._default_application(), name))
+        The hook gets ``(signal, session)``, an SQLAlchemy ``Session`` in that transaction, after everything is written and before the
+        commit. It is a plain function and runs in a worker thread. What it writes with the session is committed with the rest. When it
+        raises, the command is undone: a ``RequestError`` such as ``Rejected`` is what the client gets, anything else is logged and is a
+        503. Raises ``ConfigurationError`` for an async function, and if the storage has no transactions.
+        """
+        self._transactional("within")
 
-    def _default_application(self) -> str:
+        def register(hook: W) -> W:
+            self._core.within.add(what, hook)
+            return hook
+
+        return register
+
+    @asynccontextmanager
+    async def using(self, session: Any) -> AsyncIterator[Chat]:
+        """The kit inside the host's own transaction: what ``chat`` reads and writes in the block, it does there.
+
+        ``session`` is an SQLAlchemy ``Session``, ``AsyncSession``, ``Connection`` or ``AsyncConnection`` on the database of the kit's
+        storage. Committing is the host's business, inside the block or after it. Hooks run as ever. Signals are announced after
+        the commit, and not at all when what they tell of is rolled back; if the commit is inside the block, the receivers have
+        run when the block ends. Raises ``ConfigurationError``.
+        """
+        storage = self._transactional("using")
+        await self._core.storage()
+        async with storage.joined(session, self._core.hub.publish) as joined:
+            yield Chat(self._core.joined(joined), self._default_application)
+
+    def _transactional(self, what: str) -> TransactionalStorage:
+        if not self.storage.capabilities.transactions:
+            raise ConfigurationError(
+                f"kit.{what}() needs a storage on a database, and {type(self.storage).__name__} has no transactions to share: "
+                "give ConversationKit a storage such as sqlite:///chat.db or SQLStorage(engine)."
+            )
+        return cast(TransactionalStorage, self.storage)
+
+    def _application(self) -> str:
         if self._application_id is not None:
             return self._application_id
         applications = self._auth.applications
@@ -111,36 +138,6 @@ class ConversationKit:
                 f"There are {len(applications)} applications: give ConversationKit an application_id, or use kit.application(id)."
             )
         return applications[0]
-
-    @property
-    def host(self) -> Acting:
-        """The services in the default application, restricted by nobody."""
-        return self.application(self._default_application())
-
-    @property
-    def conversations(self) -> Conversations:
-        """Conversations of the default application."""
-        return self.host.conversations
-
-    @property
-    def users(self) -> Users:
-        """Users of the default application."""
-        return self.host.users
-
-    @property
-    def members(self) -> Members:
-        """Members of the default application's conversations."""
-        return self.host.members
-
-    @property
-    def events(self) -> Events:
-        """Events of the default application's conversations."""
-        return self.host.events
-
-    @property
-    def legs(self) -> Legs:
-        """Legs of the default application."""
-        return self.host.legs
 
     def openapi(self, prefix: str = "") -> dict[str, Any]:
         """The OpenAPI document with ``prefix`` before every path, to merge into a host's own."""

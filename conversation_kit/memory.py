@@ -14,6 +14,7 @@ from conversation_kit.domain.models import Conversation, Leg, Member, Receipt, R
 from conversation_kit.domain.reading import Access, EventRange, Page, Slice
 from conversation_kit.domain.rules import check_access, is_expired
 from conversation_kit.domain.scene import Changes, Decide, Needs, Scene
+from conversation_kit.ports import Capabilities
 
 T = TypeVar("T")
 R = TypeVar("R", Conversation, User, Leg)
@@ -64,6 +65,8 @@ class MemoryStorage:
 
     No method awaits anything while it works, and a lock covers hosts that run several event loops in threads.
     """
+
+    capabilities = Capabilities(durable=False, several_processes=False)
 
     def __init__(self) -> None:
         self._applications: dict[str, _Application] = {}

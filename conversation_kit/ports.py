@@ -6,7 +6,8 @@ checks the promises that the docstrings make.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -16,9 +17,34 @@ from conversation_kit.domain.models import Conversation, Leg, Member, User
 from conversation_kit.domain.principals import Principal
 from conversation_kit.domain.reading import Access, EventRange, Page, Slice
 from conversation_kit.domain.scene import Changes, Decide, Needs
+from conversation_kit.domain.signals import Signal
 
 T = TypeVar("T")
+R = TypeVar("R", contravariant=True)
 ASGIScope: TypeAlias = MutableMapping[str, Any]
+Publish: TypeAlias = Callable[[Sequence[Signal]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a storage can do beyond the methods of ``Storage``.
+
+    ``durable``: another storage on the same data finds what this one has committed, after a crash too. ``several_processes``: several
+    may use the same data at a time, each sees what the others commit. ``transactions``: it is a ``TransactionalStorage``, so that
+    ``kit.using`` and ``kit.within`` work.
+    """
+
+    durable: bool = True
+    several_processes: bool = True
+    transactions: bool = False
+
+
+class Within(Protocol[R]):
+    """Tells what else has to happen in the transaction of a write."""
+
+    def __call__(self, result: R, /) -> Callable[[Any], None] | None:
+        """Given what the write is about to return: a function of the live session, or ``None`` for nothing. Pure, and cheap."""
+        ...
 
 
 @runtime_checkable
@@ -31,6 +57,11 @@ class Storage(Protocol):
     Values come back as they went in, to the millisecond and the JSON key. A storage that cannot answer at present raises
     ``StorageUnavailable`` and has then written nothing.
     """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What else it can do; known before it is opened."""
+        ...
 
     async def open(self) -> None:
         """Make ready (connect, create or check the schema). Called before the first use and after ``close``; idempotent."""
@@ -140,6 +171,61 @@ class Migrates(Protocol):
         ``StorageUnavailable``.
         """
         ...
+
+
+class TransactionalStorage(Storage, Protocol):
+    """A storage on a database in whose transactions the host's code can have a part; its ``capabilities.transactions`` is true.
+
+    Its writes take ``within``. What that returns for the result of the write is called with the live session after everything is written
+    and before the commit, in a thread or greenlet that may block. What it raises is passed on, and nothing of this write has happened then;
+    writes of others are not concerned. When the database makes the storage try again, it is called again. A session has
+    at least ``flush``.
+    """
+
+    async def change(
+        self,
+        application_id: str,
+        conversation_id: str | None,
+        needs: Needs,
+        decide: Decide[T],
+        *,
+        within: Within[Changes[T]] | None = None,
+    ) -> Changes[T]:
+        """See ``Storage.change``."""
+        ...
+
+    async def create_conversation(self, conversation: Conversation, *, within: Within[None] | None = None) -> None:
+        """See ``Storage.create_conversation``."""
+
+    async def create_user(self, user: User, *, within: Within[None] | None = None) -> None:
+        """See ``Storage.create_user``."""
+
+    async def update_user(
+        self, application_id: str, user_id: str, update: Callable[[User], User], *, within: Within[User] | None = None
+    ) -> User:
+        """See ``Storage.update_user``."""
+        ...
+
+    async def delete_user(self, application_id: str, user_id: str, *, within: Within[bool] | None = None) -> bool:
+        """See ``Storage.delete_user``."""
+        ...
+
+    def joined(self, session: Any, publish: Publish) -> AbstractAsyncContextManager[Joined]:
+        """The host's own transaction, which ``session`` is in or will begin, as a storage for the length of the block.
+
+        Signals that it is told of go to ``publish`` once the host has committed, at latest before the block ends if that is already so,
+        and nowhere if they were rolled back. ``publish`` runs on the event loop that entered the block. Raises ``ConfigurationError`` for
+        what is no session.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A host's transaction: a storage all of whose methods run in it, and what takes the signals of its writes."""
+
+    storage: Storage
+    announce: Publish
 
 
 class Authenticator(Protocol):

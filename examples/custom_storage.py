@@ -24,6 +24,7 @@ import anyio.to_thread
 from pydantic import TypeAdapter, ValidationError
 
 from conversation_kit import (
+    Capabilities,
     Changes,
     ConfigurationError,
     Conversation,
@@ -71,6 +72,8 @@ def _read(
 
 class JsonLinesStorage:
     """Keeps everything in the file at ``path``, for systems with ``flock``. Good for thousands of events, not for millions."""
+
+    capabilities = Capabilities(durable=True, several_processes=True)
 
     def __init__(self, path: Path) -> None:
         self._path = path

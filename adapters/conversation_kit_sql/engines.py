@@ -160,6 +160,15 @@ class Database:
                 self.engine.dispose()
 
 
+def is_in_memory(source: EngineSource) -> bool:
+    """Whether it is SQLite in memory. Of a function that makes an engine it is assumed that it is not."""
+    try:
+        url = source.url if isinstance(source, Engine) else make_url(source) if isinstance(source, str) else None
+    except ArgumentError:
+        return False  # told when it is opened
+    return url is not None and url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
+
+
 def _make_engine(source: EngineSource, busy_seconds: float) -> tuple[Engine, bool]:
     """The engine, and whether it is ours to dispose."""
     if isinstance(source, Engine):

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import anyio
 import anyio.to_thread
-from sqlalchemy import Connection, Insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection
 
-from conversation_kit.domain.errors import ConfigurationError, ConversationKitError, StorageUnavailable, duplicate_name
-from conversation_kit.domain.events import Event, EventPage
-from conversation_kit.domain.models import Conversation, Leg, Member, MemberState, User
-from conversation_kit.domain.reading import Access, EventRange, Page, Slice
+from conversation_kit.domain.errors import ConfigurationError, ConversationKitError, StorageUnavailable
+from conversation_kit.domain.events import EventPage
+from conversation_kit.domain.reading import Access, EventRange
 from conversation_kit.domain.scene import Changes, Decide, Needs
-from conversation_kit.ports import Migration
-from conversation_kit_sql import queries
+from conversation_kit.ports import Capabilities, Joined, Migration, Publish, Within
+from conversation_kit_sql import writes
 from conversation_kit_sql.batch import ChangeUnit, Outcome, carry_out
-from conversation_kit_sql.engines import Database, EngineSource
+from conversation_kit_sql.engines import Database, EngineSource, is_in_memory
+from conversation_kit_sql.guests import Guests
+from conversation_kit_sql.joined import JoinedStorage
 from conversation_kit_sql.lanes import Ticket
+from conversation_kit_sql.methods import SQLMethods
+from conversation_kit_sql.outbox import Courier
 from conversation_kit_sql.pages import DATABASES, PageRead
 from conversation_kit_sql.retries import patiently
-from conversation_kit_sql.rows import to_row, to_update
 from conversation_kit_sql.runner import UNAVAILABLE, Question, Read, Runner, unavailable
 from conversation_kit_sql.schema import Schema
+from conversation_kit_sql.sessions import way_to
 from conversation_kit_sql.statements import Statements
 from conversation_kit_sql.tables import make_tables
+from conversation_kit_sql.within import HasCompany, accompany, unaccompanied
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -43,7 +46,7 @@ class WorkUnit:
     work: Callable[[Connection], Any]
 
 
-class SQLStorage:
+class SQLStorage(SQLMethods):
     """Keeps everything in a relational database.
 
     ``source`` is an SQLAlchemy URL, an ``Engine``, or a callable that makes one; an engine that was given is used and never disposed.
@@ -67,8 +70,15 @@ class SQLStorage:
         self._tables = make_tables(prefix, schema)
         self._schema = Schema(self._tables, prefix, schema)
         self._statements = Statements(self._tables)
+        self._guests = Guests(self._tables)
         self._database: Database | None = None
         self._runner: Runner[ChangeUnit | WorkUnit] | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """SQLite in memory is one process's and gone with it."""
+        kept = not is_in_memory(self._source)
+        return Capabilities(durable=kept, several_processes=kept, transactions=True)
 
     async def open(self) -> None:
         """Connect, and create or check the schema. Raises ``ConfigurationError`` or ``StorageUnavailable``."""
@@ -139,9 +149,51 @@ class SQLStorage:
         result: T = await self._run.read(read)
         return result
 
-    async def _write(self, work: Callable[[Connection], T]) -> T:
+    async def _write(
+        self, within: Within[T] | None, write: Callable[Concatenate[Connection, Statements, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        def work(connection: Connection) -> T:
+            result = write(connection, self._statements, *args, **kwargs)
+            accompany(connection, within, result)
+            return result
+
         result: T = await self._run.write(WorkUnit(work))
         return result
+
+    async def change(
+        self,
+        application_id: str,
+        conversation_id: str | None,
+        needs: Needs,
+        decide: Decide[T],
+        *,
+        within: Within[Changes[T]] | None = None,
+    ) -> Changes[T]:
+        """See ``Storage.change``. A change to which ``within`` adds something leaves its group for a transaction of its own."""
+        grouped = decide if within is None else unaccompanied(decide, within)
+        try:
+            changes: Changes[T] = await self._run.write(ChangeUnit(application_id, conversation_id, needs, grouped))
+        except HasCompany:
+            return await self._write(within, writes.change, application_id, conversation_id, needs, decide)
+        return changes
+
+    async def list_events(self, access: Access, conversation_id: str, wanted: EventRange) -> EventPage:
+        """See ``Storage.list_events``; where a page is one statement, pages that are asked for at once are one too."""
+        if not self._joins_pages:
+            return await super().list_events(access, conversation_id, wanted)
+        page: EventPage = await self._run.read(Question(self._statements.pages.read, PageRead(access, conversation_id, wanted)))
+        return page
+
+    @asynccontextmanager
+    async def joined(self, session: Any, publish: Publish) -> AsyncIterator[Joined]:
+        """See ``TransactionalStorage.joined``; takes what SQLAlchemy calls a session or a connection, sync or async."""
+        courier = Courier(publish)
+        storage = JoinedStorage(way_to(session), partial(self._guests.admit, home=self._database), self._statements, courier)
+        try:
+            yield Joined(storage, storage.announce)
+        finally:
+            storage.leave()
+            await courier.returned()
 
     def _commit(self, batch: Sequence[Ticket[Any]]) -> None:
         """Carry out a batch: all changes in one transaction, then each other write in its own."""
@@ -198,112 +250,6 @@ class SQLStorage:
             _settle_failure(ticket, error)
         else:
             ticket.succeed(result)
-
-    async def change(self, application_id: str, conversation_id: str | None, needs: Needs, decide: Decide[T]) -> Changes[T]:
-        """See ``Storage.change``."""
-        changes: Changes[T] = await self._run.write(ChangeUnit(application_id, conversation_id, needs, decide))
-        return changes
-
-    async def create_conversation(self, conversation: Conversation) -> None:
-        """See ``Storage.create_conversation``."""
-        await self._insert(conversation, self._statements.insert_conversation, "conversation")
-
-    async def create_user(self, user: User) -> None:
-        """See ``Storage.create_user``."""
-        await self._insert(user, self._statements.insert_user, "user")
-
-    async def _insert(self, model: Conversation | User, statement: Insert, noun: str) -> None:
-        def work(connection: Connection) -> None:
-            try:
-                connection.execute(statement, to_row(model))
-            except IntegrityError as error:
-                raise duplicate_name(noun, model.name) from error
-
-        await self._write(work)
-
-    async def update_user(self, application_id: str, user_id: str, update: Callable[[User], User]) -> User:
-        """See ``Storage.update_user``."""
-
-        def work(connection: Connection) -> User:
-            old = queries.hold_user(connection, self._statements, application_id, user_id)
-            user = update(old)
-            try:
-                connection.execute(self._statements.update_user, to_update(user, "id"))
-            except IntegrityError as error:
-                raise duplicate_name("user", user.name) from error
-            if user.name != old.name:
-                parameters = {"a": application_id, "user": user_id, "name": user.name}
-                connection.execute(self._statements.rename_memberships, parameters)
-            return user
-
-        return await self._write(work)
-
-    async def delete_user(self, application_id: str, user_id: str) -> bool:
-        """See ``Storage.delete_user``."""
-        member = self._tables.member
-
-        def work(connection: Connection) -> bool:
-            queries.hold_user(connection, self._statements, application_id, user_id)
-            active = select(member.c.id).where(
-                member.c.application_id == application_id, member.c.user_id == user_id, member.c.state != MemberState.LEFT
-            )
-            if connection.execute(active.limit(1)).first() is not None:
-                return False
-            connection.execute(self._statements.delete_user, {"a": application_id, "id": user_id})
-            return True
-
-        return await self._write(work)
-
-    async def get_conversation(self, access: Access, conversation_id: str, members: int) -> tuple[Conversation, list[Member]]:
-        """See ``Storage.get_conversation``."""
-        return await self._read(queries.get_conversation, access, conversation_id, members)
-
-    async def list_conversations(self, application_id: str, page: Page, now: datetime) -> Slice[Conversation]:
-        """See ``Storage.list_conversations``."""
-        return await self._read(queries.list_conversations, application_id, page, now)
-
-    async def expired_conversations(self, application_id: str, now: datetime, limit: int) -> list[str]:
-        """See ``Storage.expired_conversations``."""
-        return await self._glance(queries.expired_conversations, application_id, now, limit)
-
-    async def get_user(self, application_id: str, *, id: str | None = None, name: str | None = None) -> User:
-        """See ``Storage.get_user``."""
-        return await self._glance(queries.get_user, application_id, id, name)
-
-    async def list_users(self, application_id: str, page: Page) -> Slice[User]:
-        """See ``Storage.list_users``."""
-        return await self._read(queries.list_users, application_id, page)
-
-    async def list_memberships(self, application_id: str, user_id: str, page: Page, now: datetime) -> Slice[tuple[Conversation, Member]]:
-        """See ``Storage.list_memberships``."""
-        return await self._read(queries.list_memberships, application_id, user_id, page, now)
-
-    async def list_members(self, access: Access, conversation_id: str, page: Page) -> Slice[Member]:
-        """See ``Storage.list_members``."""
-        return await self._read(queries.list_members, access, conversation_id, page)
-
-    async def get_member(self, access: Access, conversation_id: str, member_id: str) -> Member:
-        """See ``Storage.get_member``."""
-        return await self._read(queries.get_member, access, conversation_id, member_id)
-
-    async def list_events(self, access: Access, conversation_id: str, wanted: EventRange) -> EventPage:
-        """See ``Storage.list_events``."""
-        if not self._joins_pages:
-            return await self._read(queries.list_events, access, conversation_id, wanted)
-        page: EventPage = await self._run.read(Question(self._statements.pages.read, PageRead(access, conversation_id, wanted)))
-        return page
-
-    async def get_event(self, access: Access, conversation_id: str, event_id: int) -> Event:
-        """See ``Storage.get_event``."""
-        return await self._read(queries.get_event, access, conversation_id, event_id)
-
-    async def list_legs(self, application_id: str, page: Page) -> Slice[Leg]:
-        """See ``Storage.list_legs``."""
-        return await self._read(queries.list_legs, application_id, page)
-
-    async def get_leg(self, application_id: str, leg_id: str) -> Leg:
-        """See ``Storage.get_leg``."""
-        return await self._glance(queries.get_leg, application_id, leg_id)
 
 
 def _settle_failure(ticket: Ticket[Any], error: Exception) -> None:

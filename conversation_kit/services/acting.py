@@ -1,7 +1,8 @@
-"""The five services of one principal."""
+"""The five services: of one principal, and as the host's own code gets them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from conversation_kit.domain.principals import Principal
@@ -44,3 +45,49 @@ class Acting:
     def legs(self) -> Legs:
         """Legs."""
         return Legs(self.core, self.principal)
+
+
+class Chat:
+    """Everything the API can do, for the host's own code: as the application itself, or as one of its users."""
+
+    def __init__(self, core: Core, default_application: Callable[[], str]) -> None:
+        self._core = core
+        self._default_application = default_application
+
+    def application(self, application_id: str) -> Acting:
+        """Everything the API can do, done by the host in this application."""
+        return Acting(self._core, Principal(application_id, trusted=True))
+
+    def as_user(self, name: str, *, application_id: str | None = None) -> Acting:
+        """Everything the API can do, done as this user: the default policy applies as over HTTP."""
+        return Acting(self._core, Principal(application_id or self._default_application(), name))
+
+    @property
+    def host(self) -> Acting:
+        """The services in the default application, restricted by nobody."""
+        return self.application(self._default_application())
+
+    @property
+    def conversations(self) -> Conversations:
+        """Conversations of the default application."""
+        return self.host.conversations
+
+    @property
+    def users(self) -> Users:
+        """Users of the default application."""
+        return self.host.users
+
+    @property
+    def members(self) -> Members:
+        """Members of the default application's conversations."""
+        return self.host.members
+
+    @property
+    def events(self) -> Events:
+        """Events of the default application's conversations."""
+        return self.host.events
+
+    @property
+    def legs(self) -> Legs:
+        """Legs of the default application."""
+        return self.host.legs

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import anyio
-
 from conversation_kit.domain import bodies
 from conversation_kit.domain.commands import (
     UNCHANGED,
@@ -64,15 +62,18 @@ class Conversations(Service):
         )
         if self.core.sweep_is_due(self.application_id):
             await self._sweep()
-        with anyio.CancelScope(shield=True):
-            try:
-                await (await self.core.storage()).create_conversation(conversation)
-            except Conflict:
-                if not await self._sweep_all():
-                    raise
-                await (await self.core.storage()).create_conversation(conversation)
-            await self.core.hub.publish([ConversationCreated(self.application_id, conversation)])
+        try:
+            await self._insert(conversation)
+        except Conflict:
+            if not await self._sweep_all():
+                raise
+            await self._insert(conversation)
         return conversation
+
+    async def _insert(self, conversation: Conversation) -> None:
+        storage = await self.core.storage()
+        created = [ConversationCreated(self.application_id, conversation)]
+        await self.core.commit(storage.create_conversation, conversation, signals=lambda _: created)
 
     async def _caller_id(self) -> str | None:
         if self.principal.user_name is None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeAlias, TypeVar
+from operator import attrgetter
+from typing import Any, TypeAlias, TypeVar
 
 import anyio
 from anyio.lowlevel import RunVar
@@ -21,12 +22,15 @@ from conversation_kit.domain.principals import Principal
 from conversation_kit.domain.reading import Access
 from conversation_kit.domain.rules import unknown_caller
 from conversation_kit.domain.scene import Changes, Decide, Needs, Scene
+from conversation_kit.domain.signals import Signal
 from conversation_kit.hooks import Hooks, Pool, call
 from conversation_kit.hub import Hub
-from conversation_kit.ports import Storage
+from conversation_kit.ports import Joined, Publish, Storage
 from conversation_kit.services.opening import Opening
+from conversation_kit.within import WithinHooks
 
 T = TypeVar("T")
+R = TypeVar("R")
 C = TypeVar("C", bound=Command)
 
 logger = logging.getLogger("conversation_kit")
@@ -62,11 +66,16 @@ Authorize: TypeAlias = Callable[[AccessRequest], bool | Awaitable[bool | None] |
 
 @dataclass(slots=True)
 class Core:
-    """One kit's working parts. ``max_members`` caps the invited and joined members of one conversation."""
+    """One kit's working parts. ``max_members`` caps the invited and joined members of one conversation.
+
+    ``announce`` takes the signals instead of the hub where the transaction is the host's.
+    """
 
     opening: Opening
     hooks: Hooks = field(default_factory=Hooks)
+    within: WithinHooks = field(default_factory=WithinHooks)
     hub: Hub = field(default_factory=Hub)
+    announce: Publish | None = None
     authorize: Authorize | None = None
     event_types: frozenset[str] = frozenset()
     max_members: int = 1000
@@ -154,16 +163,34 @@ class Core:
             return decide(scene)
 
         storage = await self.storage()
-        if not self.hub.listens:
-            # Nothing is left to do after the commit, and whether it happens is for the storage to see to.
-            return (await storage.change(application_id, conversation_id, needs, decide_for_caller)).result
-        with anyio.CancelScope(shield=True):
-            changes = await storage.change(application_id, conversation_id, needs, decide_for_caller)
-            await self.hub.publish(changes.signals)
+        changes: Changes[T] = await self.commit(
+            storage.change, application_id, conversation_id, needs, decide_for_caller, signals=attrgetter("signals")
+        )
         return changes.result
 
+    async def commit(self, write: Callable[..., Awaitable[R]], *arguments: Any, signals: Callable[[R], Sequence[Signal]]) -> R:
+        """Call one of the storage's methods that write, with what the host wants done within, and announce what its result means.
+
+        A caller that goes away stops neither.
+        """
+        within = self.within.beside(signals)
+        if within is None and not self.hub.listens:
+            # Nothing is left to do after the commit, and whether it happens is for the storage to see to.
+            return await write(*arguments)
+        with anyio.CancelScope(shield=True):
+            result = await (write(*arguments) if within is None else write(*arguments, within=within))
+            if self.hub.listens and (told := signals(result)):
+                await (self.announce or self.hub.publish)(told)
+        return result
+
+    def joined(self, joined: Joined) -> Core:
+        """The same kit at work in a host's transaction."""
+        return replace(self, opening=Opening(joined.storage), announce=joined.announce)
+
     def sweep_is_due(self, application_id: str) -> bool:
-        """Whether it is time to look for expired conversations again; says so once a minute."""
+        """Whether it is time to look for expired conversations again; says so once a minute, and never in a host's transaction."""
+        if self.announce is not None:
+            return False
         now = time.monotonic()
         if now - self._swept.get(application_id, -SWEEP_SECONDS) < SWEEP_SECONDS:
             return False

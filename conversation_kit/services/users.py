@@ -6,8 +6,6 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-import anyio
-
 from conversation_kit.domain.commands import UNCHANGED, CreateUser, DeleteUser, Maybe, UpdateUser, changed
 from conversation_kit.domain.errors import Conflict, Forbidden, InvalidInput, NotFound
 from conversation_kit.domain.models import Conversation, JSONObject, Member, User
@@ -46,9 +44,8 @@ class Users(Service):
             command.image_url or None,
             command.channels,
         )
-        with anyio.CancelScope(shield=True):
-            await (await self.core.storage()).create_user(user)
-            await self.core.hub.publish([UserCreated(self.application_id, user)])
+        storage = await self.core.storage()
+        await self.core.commit(storage.create_user, user, signals=lambda _: [UserCreated(self.application_id, user)])
         return user
 
     async def ensure(self, principal: Principal) -> None:
@@ -100,12 +97,14 @@ class Users(Service):
         if not free and command.name not in (UNCHANGED, "", self.principal.user_name):
             raise Forbidden("Only an admin changes a user's name: it is what tokens carry.")
         values = _attributes(command)
-        with anyio.CancelScope(shield=True):
-            user = await (await self.core.storage()).update_user(
-                self.application_id, command.user_id, lambda old: replace(old, **values, updated=self.core.clock())
-            )
-            await self.core.hub.publish([UserUpdated(self.application_id, user)])
-        return user
+
+        def update(old: User) -> User:
+            return replace(old, **values, updated=self.core.clock())
+
+        storage = await self.core.storage()
+        return await self.core.commit(
+            storage.update_user, self.application_id, command.user_id, update, signals=lambda user: [UserUpdated(self.application_id, user)]
+        )
 
     async def delete(self, user_id: str) -> None:
         """Remove a user, who leaves every conversation first. For admins. Raises ``user_not_found``."""
@@ -117,10 +116,13 @@ class Users(Service):
         while not gone:
             await Conversations(self.core, host).sweep()
             await Members(self.core, host).leave_everywhere(user.id)
-            with anyio.CancelScope(shield=True):
-                gone = await (await self.core.storage()).delete_user(self.application_id, user.id)
-                if gone:
-                    await self.core.hub.publish([UserDeleted(self.application_id, user)])
+            storage = await self.core.storage()
+            gone = await self.core.commit(
+                storage.delete_user,
+                self.application_id,
+                user.id,
+                signals=lambda gone: [UserDeleted(self.application_id, user)] if gone else [],
+            )
 
     async def conversations(self, user_id: str, page: Page = Page()) -> Slice[tuple[Conversation, Member]]:
         """The conversations that a user is invited to or joined in; users see their own.

@@ -25,6 +25,7 @@ pytest.register_assert_rewrite(
             "contract_legs",
             "contract_members",
             "contract_scenes",
+            "contract_transactions",
             "contract_users",
             "contract_values",
             "racing",

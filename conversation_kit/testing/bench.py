@@ -33,17 +33,14 @@ class Contract:
 
     pytestmark = pytest.mark.anyio
 
-    durable = True
-    """Whether a second storage on the same folder finds, at any time, what the first one has committed."""
-
     time_limit = 60.0
     """Seconds that one test may take, so that a deadlock is a failure."""
 
     def open_storage(self, folder: Path) -> AbstractAsyncContextManager[Storage]:
         """Yield a storage that keeps its data in ``folder``, or in a place of its own for each folder.
 
-        The suite calls its ``open`` and ``close``. What the folder does not hold is yours to remove, but not here if
-        ``durable``: the same folder may be opened again, even twice at a time.
+        The suite calls its ``open`` and ``close``. What the folder does not hold is yours to remove, but not here if its ``capabilities``
+        say ``durable``: the same folder may be opened again, even twice at a time. The flags of ``capabilities`` are put to the test.
         """
         raise NotImplementedError("override open_storage")
 

@@ -11,6 +11,7 @@ from conversation_kit.testing.contract_events import EventsContract
 from conversation_kit.testing.contract_legs import LegsContract
 from conversation_kit.testing.contract_members import MembersContract
 from conversation_kit.testing.contract_scenes import ScenesContract
+from conversation_kit.testing.contract_transactions import TransactionsContract
 from conversation_kit.testing.contract_users import UsersContract
 from conversation_kit.testing.contract_values import ValuesContract
 
@@ -27,6 +28,7 @@ class StorageContract(
     ConcurrencyContract,
     ValuesContract,
     DurabilityContract,
+    TransactionsContract,
 ):
     """Inherit, override ``open_storage``, and pytest runs the suite on your storage; see ``bench.Contract`` for the knobs.
 

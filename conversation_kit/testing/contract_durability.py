@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from conversation_kit.domain.models import ReceiptKind
+from conversation_kit.domain.reading import Page
 from conversation_kit.ports import Storage
 from conversation_kit.testing.bench import APP, Bench, Contract
 from conversation_kit.testing.racing import failures, together, winner
@@ -40,8 +41,8 @@ class DurabilityContract(Contract):
             assert (await bench.say(room.id, "two"))[0].id == 2
 
     async def test_data_outlives_the_storage_object(self, tmp_path: Path) -> None:
-        self._needs_durability()
         async with self.bench(tmp_path) as bench:
+            _needs(bench.storage, "durable")
             ana, room = await bench.user("ana"), await bench.conversation("room")
             member = await bench.member(room, ana)
             leg = await bench.leg(conversation_id=room.id)
@@ -58,8 +59,8 @@ class DurabilityContract(Contract):
             assert (await later.say(room.id, "three"))[0].id == 3
 
     async def test_two_storages_on_the_same_data_see_each_other(self, tmp_path: Path) -> None:
-        self._needs_durability()
         async with self.bench(tmp_path) as here, self.bench(tmp_path) as there:
+            _needs(here.storage, "several_processes")
             room = await here.conversation()
             for bench, other in ((here, there), (there, here)) * 3:
                 (event,) = await bench.say(room.id, "hello")
@@ -68,8 +69,8 @@ class DurabilityContract(Contract):
             winner(await together(*[partial(bench.user, "ana") for bench in (here, there) * 4]), "user")
 
     async def test_two_storages_on_the_same_data_share_gapless_ids(self, tmp_path: Path) -> None:
-        self._needs_durability()
         async with self.bench(tmp_path) as here, self.bench(tmp_path) as there:
+            _needs(here.storage, "several_processes")
             room = await here.conversation()
 
             async def talk(bench: Bench) -> None:
@@ -81,7 +82,8 @@ class DurabilityContract(Contract):
                 assert [event.id for event in await bench.log(room.id)] == list(range(1, 161))
 
     async def test_several_storages_may_be_opened_at_once_on_new_data(self, tmp_path: Path) -> None:
-        self._needs_durability()
+        async with self.open_storage(tmp_path) as storage:
+            _needs(storage, "several_processes")
 
         async def use(name: str) -> None:
             async with self.bench(tmp_path) as bench:
@@ -92,6 +94,20 @@ class DurabilityContract(Contract):
             for name in "abcd":
                 assert (await bench.storage.get_user(APP, name=name)).name == name
 
-    def _needs_durability(self) -> None:
-        if not self.durable:
-            pytest.skip("the storage forgets when it is gone")
+    async def test_what_is_not_durable_says_so(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            durable = bench.storage.capabilities.durable
+            await bench.user("ana")
+        async with self.bench(tmp_path) as later:
+            assert [user.name for user in (await later.storage.list_users(APP, Page())).items] == (["ana"] if durable else [])
+
+    async def test_what_several_processes_cannot_share_says_so(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as here, self.bench(tmp_path) as there:
+            if not here.storage.capabilities.several_processes:
+                await here.user("ana")
+                await there.user("ana")
+
+
+def _needs(storage: Storage, capability: str) -> None:
+    if not getattr(storage.capabilities, capability):
+        pytest.skip(f"the storage is not {capability}")

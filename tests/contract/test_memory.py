@@ -9,8 +9,6 @@ from conversation_kit.testing import StorageContract
 
 
 class TestMemoryStorage(StorageContract):
-    durable = False
-
     @asynccontextmanager
     async def open_storage(self, folder: Path) -> AsyncIterator[Storage]:
         yield MemoryStorage()

@@ -39,8 +39,6 @@ class TestMariaDB(SQLContract):
 
 
 class TestSQLiteInMemory(StorageContract):
-    durable = False
-
     @asynccontextmanager
     async def open_storage(self, folder: Path) -> AsyncIterator[Storage]:
         yield SQLStorage("sqlite://")

@@ -30,7 +30,7 @@ from tests.world import APP, OTHER, World, keys, make_kit, open_world
 pytestmark = pytest.mark.anyio
 
 PUBLIC = """
-ADMIN Access AccessRequest Acting Authenticator Changes Command ConfigurationError Conflict Context Conversation
+ADMIN Access AccessRequest Acting Authenticator Capabilities Changes Chat Command ConfigurationError Conflict Context Conversation
 ConversationCreated ConversationDeleted ConversationKit ConversationKitError ConversationUpdated CreateConversation CreateEvent
 CreateUser DeleteConversation DeleteEvent DeleteLeg DeleteUser Event EventCreated EventDeleted EventPage EventRange Forbidden
 HookFailed HostAuthenticator HostUser InvalidInput InviteMember JWTAuthenticator JoinMember Leg LegStarted LegStatus LegTerminated
