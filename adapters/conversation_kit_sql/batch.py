@@ -14,7 +14,18 @@ from conversation_kit.domain.events import Event
 from conversation_kit.domain.models import Conversation, Leg, Member, Receipt, ReceiptKind, User
 from conversation_kit.domain.scene import Changes, Decide, Needs, Scene
 from conversation_kit_sql.lanes import Ticket
-from conversation_kit_sql.rows import changed, conversation_of, member_of, only_moved_on, to_leg, to_model, to_row, to_update, user_of
+from conversation_kit_sql.rows import (
+    WIDTH_OF_USER,
+    changed,
+    conversation_of,
+    member_of,
+    only_moved_on,
+    to_leg,
+    to_model,
+    to_row,
+    to_update,
+    user_of,
+)
 from conversation_kit_sql.statements import Statements
 
 MemberKey: TypeAlias = tuple[str, str]
@@ -288,9 +299,14 @@ def _load(
     senders: Iterable[str] = (),
 ) -> None:
     """Add the users and members that the decisions need, in a handful of statements however many they are."""
+    callers = sorted({(unit.needs.caller, unit.conversation_id or "") for unit in units if unit.needs.caller is not None})
+    if callers:
+        for row in statements.callers.search(connection, callers, a=application_id):
+            working.add_users([user_of(tuple(row[:WIDTH_OF_USER]))])
+            if row[WIDTH_OF_USER] is not None:
+                working.add_members([row[WIDTH_OF_USER:]])
     # Those acted upon are held, so that nobody deletes a user who is just about to join.
     for wanted, parameter, statement in (
-        ({unit.needs.caller for unit in units}, "names", statements.users_named),
         ({unit.needs.user_id for unit in units}, "ids", statements.hold_users),
         ({unit.needs.user_name for unit in units if unit.needs.user_id is None}, "names", statements.hold_users_named),
     ):
@@ -304,7 +320,9 @@ def _load(
         conversation_id = unit.conversation_id
         if conversation_id in working.conversations:
             named.update([(conversation_id, member_id) for member_id in (*unit.needs.members, *senders)])
-            of_users.update([(conversation_id, one.id) for one in working.people(unit.needs) if one is not None])
+            user = working.people(unit.needs)[1]
+            if user is not None:
+                of_users.add((conversation_id, user.id))
     if of_users:
         working.add_members(statements.members_of_users.search(connection, sorted(of_users), a=application_id))
     # Mostly a user names a member of its own, which is there by now.

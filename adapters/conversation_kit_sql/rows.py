@@ -18,6 +18,10 @@ M = TypeVar("M", Conversation, User, Member, Receipt, Leg)
 _NAMES = {model: tuple(field.name for field in fields(model)) for model in (Conversation, User, Member, Receipt, Leg)}
 
 
+WIDTH_OF_USER = len(_NAMES[User])
+"""How many columns a user has, where those of something else follow."""
+
+
 def to_row(model: Conversation | User | Member | Receipt | Leg, **more: Any) -> dict[str, Any]:
     """The values of a row to insert; ``more`` are columns that the model does not have."""
     return {**{name: getattr(model, name) for name in _NAMES[type(model)]}, **more}

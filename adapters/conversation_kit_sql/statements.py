@@ -34,7 +34,6 @@ class Statements:
         self.user = _of(user).where(user.c.id == bindparam("id"))
         self.user_named = _of(user).where(user.c.name == bindparam("name"))
         users_named = _of(user).where(user.c.name.in_(_list("names")))
-        self.users_named = Prepared(users_named, "names")
         self.hold_user = self.user.with_for_update()
         hold_users = _of(user).where(user.c.id.in_(_list("ids"))).order_by(user.c.id).with_for_update(read=True)
         self.hold_users = Prepared(hold_users, "ids")
@@ -45,6 +44,8 @@ class Statements:
         by_age = (member.c.created, member.c.id)
         self.member = _of(member).where(in_conversation, member.c.id == bindparam("id"))
         self.members = _of(member).where(in_conversations, member.c.id.in_(_list("ids")))
+        # By a user's name and a conversation's id.
+        self.callers = PreparedRows(partial(_callers, user, member), "name", "conversation", most=64)
         # By a conversation's id and a member's or a user's.
         self.members_named = PreparedRows(partial(_members, member, "id"), "conversation", "wanted", most=64)
         self.members_of_users = PreparedRows(partial(_members, member, "user_id"), "conversation", "wanted", most=64)
@@ -141,6 +142,16 @@ def _move_on(conversation: Table, rows: int) -> Update:
     number = case(*[(conversation.c.id == id, number) for id, number in zip(ids, numbers, strict=True)])
     where = (conversation.c.application_id == bindparam("a"), conversation.c.id.in_(ids))
     return update(conversation).where(*where).values(sequence_number=number)
+
+
+def _callers(user: Table, member: Table, rows: int) -> Select[Any]:
+    """Users with their invited and joined memberships in a conversation, and once without if they have none."""
+    wanted = asked(rows, name=user.c.name.type, conversation=member.c.conversation_id.type)
+    present = member.c.state != bindparam(None, MemberState.LEFT, type_=member.c.state.type, literal_execute=True)
+    a: Any = bindparam("a")
+    of_user = (member.c.application_id == a) & (member.c.conversation_id == wanted.c.conversation) & (member.c.user_id == user.c.id)
+    found = wanted.join(user, (user.c.application_id == a) & (user.c.name == wanted.c.name)).outerjoin(member, of_user & present)
+    return select(user, member).select_from(found)
 
 
 def _members(member: Table, key: str, rows: int) -> Select[Any]:
