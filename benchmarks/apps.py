@@ -22,7 +22,7 @@ from conversation_kit_sql import SQLStorage
 class Spec:
     """Which application, and what runs it. ``url`` is its database, ``page`` what the bare one answers to reads.
 
-    A kit that is not ``filled`` takes its database as it is.
+    A kit that is not ``filled`` takes its database as it is; one that is ``mounted`` lies under the host's routes instead of before them.
     """
 
     kind: Literal["kit", "bare", "raw", "fastapi", "django"]
@@ -31,6 +31,7 @@ class Spec:
     page: bytes = b""
     runtime: Literal["uvicorn", "hypercorn"] = "uvicorn"
     filled: bool = True
+    mounted: bool = False
 
 
 @asynccontextmanager
@@ -55,7 +56,8 @@ async def opened(spec: Spec) -> AsyncIterator[tuple[Any, Rooms | None]]:
         kit = ConversationKit(storage=storage, auth=JWTAuthenticator({APPLICATION: spec.public_key}))
         async with kit.lifespan():
             rooms_of_kit = await _fill(kit) if spec.filled else None
-            yield Starlette(routes=[Mount(PREFIX, app=kit)]), rooms_of_kit
+            host = Starlette(routes=[Mount(PREFIX, app=kit)]) if spec.mounted else kit.middleware(Starlette(), PREFIX)
+            yield host, rooms_of_kit
 
 
 async def _fill(kit: ConversationKit) -> Rooms:

@@ -60,6 +60,9 @@ def specs(arguments: Namespace, public_key: str, stack: ExitStack, folder: str) 
             if servers.get(database, True) and is_installed(name):
                 yield name, Spec("fastapi" if whose == "fastapi" else "django", public_key, url(name, database))
     for database in ("memory", "sqlite"):
+        name = f"mounted {database}"
+        yield name, Spec("kit", public_key, url(name, database), mounted=True)
+    for database in ("memory", "sqlite"):
         name = f"hypercorn {database}"
         if is_installed(name):
             yield name, Spec("kit", public_key, url(name, database), runtime="hypercorn")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import socket
 import threading
@@ -80,6 +81,9 @@ async def _serve(connection: Connection, spec: Spec) -> None:
         listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
         cores.pin(cores.SERVER)
         connection.send(Address(listener.getsockname()[1], rooms))
+        # As docs/performance.md advises, for ours and theirs alike.
+        gc.collect()
+        gc.freeze()
         threading.Thread(target=_tell_cpu_seconds, args=(connection,), daemon=True).start()
         await (_on_hypercorn if spec.runtime == "hypercorn" else _on_uvicorn)(app, listener)
 

@@ -50,7 +50,9 @@ def subjects(requests: Requests, servers: Mapping[str, Server]) -> Iterator[Subj
         if whose == "bare":
             yield from _bare(requests, name, servers["memory"].rooms)
         elif whose == "hypercorn":
-            yield from _hypercorn(requests, name, servers["memory"].rooms if database == "bare" else server.rooms)
+            yield from _beside(requests, name, servers["memory"].rooms if database == "bare" else server.rooms, "hypercorn bare")
+        elif whose == "mounted":
+            yield from _beside(requests, name, server.rooms, "bare")
         elif whose == "raw":
             posts = _posts(requests, server.rooms)
             yield Subject(f"POST event, {name}", name, 201, posts, "POST event, bare", f"POST event, {database}", only_at=1)
@@ -63,8 +65,9 @@ def _bare(requests: Requests, server: str, rooms: Rooms) -> Iterator[Subject]:
     yield Subject("GET last 100, bare", server, 200, [[requests.events(rooms.read)]], "GET last 100, bare")
 
 
-def _hypercorn(requests: Requests, server: str, rooms: Rooms) -> Iterator[Subject]:
-    post, get = "POST event, hypercorn bare", "GET last 100, hypercorn bare"
+def _beside(requests: Requests, server: str, rooms: Rooms, yardstick: str) -> Iterator[Subject]:
+    """The kit served in another way."""
+    post, get = f"POST event, {yardstick}", f"GET last 100, {yardstick}"
     yield Subject(f"POST event, {server}", server, 201, _posts(requests, rooms), post, only_at=BESIDE)
     yield Subject(f"GET last 100, {server}", server, 200, [[requests.events(rooms.read)]], get, only_at=BESIDE)
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import socket
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 import anyio
 from starlette.applications import Starlette
-from starlette.routing import Mount
 
 from conversation_kit.auth import HostAuthenticator, JWTAuthenticator
 from conversation_kit.domain.errors import ConfigurationError, StorageUnavailable
+from conversation_kit.http.mounting import ASGIApp
 from conversation_kit.kit import ConversationKit, make_storage
 from conversation_kit.tokens import make_key_pair, make_token
 
@@ -166,12 +167,19 @@ async def _try_storage(kit: ConversationKit) -> None:
         pass
 
 
-def make_served_app() -> Starlette:
+def make_served_app() -> ASGIApp:
     """The application that ``serve`` runs, in each of its processes."""
     options = json.loads(os.environ[ENVIRONMENT])
     kit = _make_served_kit(options)
-    path = "/" + options["path"].strip("/")
-    return Starlette(routes=[Mount(path if path != "/" else "", app=kit)], lifespan=kit.lifespan)
+    return kit.middleware(Starlette(lifespan=_settled), options["path"])
+
+
+@asynccontextmanager
+async def _settled(app: Starlette) -> AsyncIterator[None]:
+    """What is there once the server has started stays: the collector of garbage need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
+    yield
 
 
 def _make_served_kit(options: dict[str, Any]) -> ConversationKit:
