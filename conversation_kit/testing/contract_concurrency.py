@@ -7,13 +7,12 @@ from pathlib import Path
 
 import anyio
 import anyio.lowlevel
-import pytest
 
 from conversation_kit.domain.errors import NotFound, Rejected
 from conversation_kit.domain.models import MemberState
 from conversation_kit.domain.reading import EventRange
 from conversation_kit.domain.scene import Changes, Draft, Needs, Scene
-from conversation_kit.testing.bench import APP, OTHER, Bench, Contract
+from conversation_kit.testing.bench import APP, OTHER, Bench, Contract, needs
 from conversation_kit.testing.racing import failures, together
 
 
@@ -152,9 +151,8 @@ class ConcurrencyContract(Contract):
             assert [(await bench.stored(room)).active_members for room in rooms] == list(range(1, 17))
 
     async def test_changes_of_many_conversations_by_two_storages_wait_for_each_other_and_end(self, tmp_path: Path) -> None:
-        if not self.durable:
-            pytest.skip("the storage forgets when it is gone")
         async with self.bench(tmp_path) as here, self.bench(tmp_path) as there:
+            needs(here.storage, "several_processes")
             rooms = [await here.conversation() for _ in range(6)]
             orders = [(here, rooms), (there, rooms[::-1])]
 
