@@ -21,24 +21,25 @@ from conversation_kit.testing.contract_users import UsersContract
 from conversation_kit.testing.contract_values import ValuesContract
 
 
+# pytest runs the tests of the last base first: what is simple comes before what needs it, so that ``pytest -x`` says what to write next.
 class StorageContract(
-    ConversationsContract,
-    UsersContract,
-    MembersContract,
-    EventsContract,
+    CrashesContract,
+    TransactionsContract,
+    DurabilityContract,
+    PagingContract,
+    RacesContract,
+    ConcurrencyContract,
+    IsolationContract,
+    BodiesContract,
+    ValuesContract,
     LegsContract,
     AccessContract,
-    ScenesContract,
+    EventsContract,
     ChangesContract,
-    ConcurrencyContract,
-    RacesContract,
-    PagingContract,
-    IsolationContract,
-    ValuesContract,
-    BodiesContract,
-    DurabilityContract,
-    TransactionsContract,
-    CrashesContract,
+    ScenesContract,
+    MembersContract,
+    ConversationsContract,
+    UsersContract,
 ):
     """Inherit, override ``open_storage``, and pytest runs the suite on your storage; see ``bench.Contract`` for the knobs.
 

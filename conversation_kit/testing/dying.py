@@ -20,18 +20,30 @@ from conversation_kit.testing.bench import APP, Bench, Contract
 from conversation_kit.testing.steps import step, take_step
 
 T = TypeVar("T")
-Moment: TypeAlias = Literal["under way", "deciding", "decided", "answered"]
-MOMENTS: tuple[Moment, ...] = ("under way", "deciding", "decided", "answered")
-"""When a process ends: with calls under way, in a decision, while the storage looks at what was decided, or after the answer."""
+Moment: TypeAlias = Literal["under way", "deciding", "answered"] | int
+"""When a process ends: with calls under way, in a decision, after the answer, or (a number) when the storage takes that many looks at what
+was decided, each of its lists and each thing in them being one."""
 
-DIED = 77
-"""The exit code of a process that came to its moment."""
+DIED = 70
+"""The exit code of a process that came to its moment; after an answer the number of looks that were taken is added."""
 
 
-class _Fatal(list[T]):
-    """A list that ends the process when somebody goes through it."""
+class _Watched(list[T]):
+    """A list whose readers are counted, and which ends the process at a certain count."""
+
+    looks = 0
+    last = 0
 
     def __iter__(self) -> Iterator[T]:
+        _look()
+        for item in super().__iter__():
+            _look()
+            yield item
+
+
+def _look() -> None:
+    _Watched.looks += 1
+    if _Watched.looks == _Watched.last:
         os._exit(DIED)
 
 
@@ -88,9 +100,10 @@ async def _change(contract: Contract, folder: Path, room_id: str, moment: Moment
             changes = draft.done(take_step(draft))
             if moment == "deciding":
                 os._exit(DIED)
-            if moment == "decided":
-                changes.receipts = _Fatal(changes.receipts)
+            _Watched.last = moment if isinstance(moment, int) else 0
+            for name in ("members", "events", "rewritten", "receipts", "legs", "removed_legs"):
+                setattr(changes, name, _Watched(getattr(changes, name)))
             return changes
 
         await storage.change(APP, room_id, Needs(), decide)
-        os._exit(DIED if moment == "answered" else 0)
+        os._exit(DIED + _Watched.looks if moment == "answered" else 0)

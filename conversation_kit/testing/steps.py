@@ -36,7 +36,7 @@ async def steps_taken(bench: Bench, room_id: str) -> int:
     room, members = await storage.get_conversation(access, room_id, 10_000)
     number = room.joined_members
     page = await storage.list_events(access, room_id, EventRange(size=10_000))
-    assert list(page.ids) == list(range(1, EVENTS * number + 1)), "the ids of events have no hole"
+    assert list(page.ids) == list(range(1, EVENTS * number + 1)), f"{number} joined members mean {number} steps of {EVENTS} events each"
     steps = [at for at in range(1, number + 1) for _ in range(EVENTS)]
     assert [event.body["step"] for event in page.events()] == steps, "all events of a step are there"
     shown = {
