@@ -12,6 +12,7 @@ from conversation_kit.domain.ids import new_id
 from conversation_kit.memory import MemoryStorage
 from conversation_kit.ports import Storage
 from conversation_kit.testing.bench import APP, OTHER, Contract, assert_same
+from conversation_kit.testing.racing import during
 from conversation_kit.testing.twins import DOINGS, Doing, everything, populate
 
 FEW = settings(
@@ -91,4 +92,5 @@ class IsolationContract(Contract):
 async def _assert_alike(storage: Storage, model: Storage, application_id: str, when: str) -> None:
     found, expected = await everything(storage, application_id), await everything(model, application_id)
     for question, answer in expected.items():
-        assert_same((application_id, when, question, found[question]), (application_id, when, question, answer))
+        with during(f"{question!r} in {application_id!r} {when}"):
+            assert_same(found[question], answer)
