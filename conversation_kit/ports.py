@@ -67,7 +67,10 @@ class Storage(Protocol):
         """Make ready (connect, create or check the schema). Called before the first use and after ``close``; idempotent."""
 
     async def close(self) -> None:
-        """Release what ``open`` took. Data stays."""
+        """Release what ``open`` took. Data stays.
+
+        A call that is under way comes to its end, or raises ``StorageUnavailable`` or ``ConfigurationError`` and has written nothing.
+        """
 
     async def change(self, application_id: str, conversation_id: str | None, needs: Needs, decide: Decide[T]) -> Changes[T]:
         """Load the scene, let ``decide`` decide, commit its changes and return them.

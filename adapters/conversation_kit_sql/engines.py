@@ -54,6 +54,7 @@ class Database:
         self.is_shared = isinstance(self.engine.pool, StaticPool)
         """Whether all use is of one connection, so that reads must wait for writes."""
         self._keeps = self.owns_engine and not self.is_shared
+        self._disposed = False
         self._snapshot = SNAPSHOT.get(self.engine.dialect.name, SNAPSHOT["mysql"])
         if self.is_sqlite and not self.is_shared and self.engine.url.database in (None, "", ":memory:"):
             raise ConfigurationError(
@@ -79,6 +80,8 @@ class Database:
                 raise
             if self._keeps:
                 self._readers.append(connection)
+                if self._disposed:
+                    self._close_readers()  # this read was under way when the others were closed
             else:
                 connection.close()
 
@@ -113,6 +116,8 @@ class Database:
             finally:
                 if not self._keeps:
                     connection.close()
+                elif self._disposed:
+                    self._forget()
 
     def _connect(self, isolation: Literal["AUTOCOMMIT", "READ COMMITTED"]) -> Connection:
         connection = self.engine.connect()
@@ -144,16 +149,22 @@ class Database:
     def _forget(self) -> None:
         kept, self._kept = self._kept, None
         if kept is not None:
-            kept.close()
+            self._close(kept)
 
     def _close_readers(self) -> None:
         while self._readers:
             with suppress(IndexError):
-                self._readers.pop().close()
+                self._close(self._readers.pop())
+
+    def _close(self, connection: Connection) -> None:
+        if self._disposed:
+            connection.invalidate()  # it would go back to a pool that nobody empties any more
+        connection.close()
 
     def dispose(self) -> None:
         """Close what is ours."""
         with self.writer:
+            self._disposed = self._keeps
             self._forget()
             self._close_readers()
             if self.owns_engine:

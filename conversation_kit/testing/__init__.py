@@ -1,4 +1,6 @@
-"""For tests of what you plug into the kit: the contract of a storage and a clock and ids that do as told. Needs pytest.
+"""For tests of what you plug into the kit: the contract of a storage and a clock and ids that do as told.
+
+Needs pytest and Hypothesis: the extra ``testing``.
 
 A custom adapter's whole test file, beside the ``anyio_backend`` fixture of its conftest:
 
@@ -17,18 +19,24 @@ pytest.register_assert_rewrite(
         for name in (
             "bench",
             "contract_access",
+            "contract_bodies",
             "contract_changes",
             "contract_concurrency",
             "contract_conversations",
+            "contract_crashes",
             "contract_durability",
             "contract_events",
+            "contract_isolation",
             "contract_legs",
             "contract_members",
+            "contract_paging",
+            "contract_races",
             "contract_scenes",
             "contract_transactions",
             "contract_users",
             "contract_values",
             "racing",
+            "steps",
         )
     )
 )

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import anyio
 import pytest
@@ -169,6 +169,12 @@ class Bench:
         """All events of a conversation."""
         page = await self.storage.list_events(self.access(application_id=application_id), conversation_id, EventRange(size=10_000))
         return page.events()
+
+
+def needs(storage: Storage, capability: Literal["durable", "several_processes"]) -> None:
+    """Skip the test if the storage says that it cannot do this."""
+    if not getattr(storage.capabilities, capability):
+        pytest.skip(f"its capabilities say that it is not {capability}")
 
 
 def look(scene: Scene) -> Changes[Scene]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,11 +9,11 @@ import anyio
 import anyio.lowlevel
 
 from conversation_kit.domain.errors import NotFound, Rejected
-from conversation_kit.domain.models import Member, MemberState, ReceiptKind
+from conversation_kit.domain.models import MemberState
 from conversation_kit.domain.reading import EventRange
 from conversation_kit.domain.scene import Changes, Draft, Needs, Scene
-from conversation_kit.testing.bench import APP, INVITED, JOINED, OTHER, Bench, Contract
-from conversation_kit.testing.racing import failures, together, winner
+from conversation_kit.testing.bench import APP, OTHER, Bench, Contract, needs
+from conversation_kit.testing.racing import failures, together
 
 
 class ConcurrencyContract(Contract):
@@ -95,90 +92,6 @@ class ConcurrencyContract(Contract):
                 assert (await bench.stored(room)).name == (room.name if number % 2 else f"free {number}")
                 assert [event.id for event in await bench.log(room.id)] == ([1] if number % 2 else [1, 2])
 
-    async def test_a_state_is_left_once(self, tmp_path: Path) -> None:
-        async with self.bench(tmp_path) as bench:
-            ana, room = await bench.user("ana"), await bench.conversation()
-            member = await bench.member(room, ana, INVITED)
-
-            def join(scene: Scene) -> Changes[None]:
-                (found,) = scene.members
-                if found.state is not INVITED:
-                    raise Rejected("test:error:late", "Somebody was faster.")
-                draft = Draft(scene, bench.clock())
-                draft.save_member(replace(found, state=JOINED))
-                draft.append("member:joined", {})
-                return draft.done(None)
-
-            outcomes = await together(*[partial(bench.storage.change, APP, room.id, Needs("ana", members=(member.id,)), join)] * 16)
-            assert Counter(type(outcome) for outcome in outcomes) == {Changes: 1, Rejected: 15}
-            assert len(await bench.log(room.id)) == 1
-            assert (await bench.stored(room)).joined_members == 1
-
-    async def test_the_last_seat_is_taken_once(self, tmp_path: Path) -> None:
-        async with self.bench(tmp_path) as bench:
-            room = await bench.conversation()
-            users = [await bench.user(f"user {number}") for number in range(16)]
-
-            def join(scene: Scene) -> Changes[None]:
-                draft = Draft(scene, bench.clock())
-                if draft.conversation.active_members >= 5:
-                    raise Rejected("test:error:full", "Full.")
-                assert scene.user is not None
-                assert not scene.members
-                draft.save_member(bench.make_member(draft.conversation, scene.user))
-                return draft.done(None)
-
-            outcomes = await together(*[partial(bench.storage.change, APP, room.id, Needs(user_id=user.id), join) for user in users])
-            assert Counter(type(outcome) for outcome in outcomes) == {Changes: 5, Rejected: 11}
-            conversation, members = await bench.storage.get_conversation(bench.access(), room.id, 100)
-            assert conversation.active_members == conversation.joined_members == len(members) == 5
-
-    async def test_a_user_joins_once(self, tmp_path: Path) -> None:
-        async with self.bench(tmp_path) as bench:
-            ana, room = await bench.user("ana"), await bench.conversation()
-
-            def join(scene: Scene) -> Changes[Member]:
-                draft = Draft(scene, bench.clock())
-                member = next(iter(scene.members_of(scene.caller)), None) or bench.make_member(draft.conversation, ana)
-                draft.save_member(replace(member, media={"times": (member.media or {"times": 0})["times"] + 1}))
-                return draft.done(member)
-
-            assert failures(await together(*[partial(bench.storage.change, APP, room.id, Needs("ana"), join)] * 16)) == []
-            _, (member,) = await bench.storage.get_conversation(bench.access(), room.id, 100)
-            assert member.media == {"times": 16}
-
-    async def test_of_many_receipts_of_a_member_one_is_kept(self, tmp_path: Path) -> None:
-        async with self.bench(tmp_path) as bench:
-            room = await bench.conversation()
-            ana = await bench.member(room, await bench.user("ana"))
-            (event,) = await bench.say(room.id, "one")
-            outcomes = await together(*[partial(bench.receive, event, ana, ReceiptKind.SEEN, id) for id in range(2, 18)])
-            assert failures(outcomes) == []
-            (kept,) = (await bench.storage.get_event(bench.access(), room.id, 1)).receipts
-            assert kept in outcomes
-
-    async def test_of_racing_conversations_with_one_new_name_one_is_renamed(self, tmp_path: Path) -> None:
-        async with self.bench(tmp_path) as bench:
-            room = await bench.conversation()
-
-            async def rename() -> None:
-                await bench.edit(room.id, lambda draft: draft.update(name="wanted"))
-
-            create: Callable[[], Awaitable[object]] = partial(bench.conversation, "wanted")
-            winner(await together(rename, *[create] * 8), "conversation")
-
-    async def test_a_destruction_comes_before_or_after_a_change(self, tmp_path: Path) -> None:
-        async with self.bench(tmp_path) as bench:
-            room = await bench.conversation("room")
-            talk = [partial(bench.say, room.id, str(number)) for number in range(8)]
-            outcomes = await together(*talk, partial(bench.destroy, room), *talk)
-            assert outcomes[8] is None
-            assert {type(error) for error in failures(outcomes)} <= {NotFound}
-            ids = [outcome[0].id for outcome in outcomes if isinstance(outcome, list)]
-            assert sorted(id or 0 for id in ids) == list(range(1, len(ids) + 1))
-            again = await bench.conversation("room", id=room.id)
-            assert await bench.log(again.id) == []
-
     async def test_readers_see_all_of_a_change_or_nothing(self, tmp_path: Path) -> None:
         async with self.bench(tmp_path) as bench:
             room = await bench.conversation()
@@ -221,30 +134,6 @@ class ConcurrencyContract(Contract):
 
             assert failures(await together(*[partial(talk, number) for number in range(8)])) == []
 
-    async def test_a_caller_that_goes_away_leaves_no_hole_and_stops_nobody(self, tmp_path: Path) -> None:
-        async with self.bench(tmp_path) as bench:
-            room = await bench.conversation()
-            stayed: list[int | None] = []
-
-            for _ in range(4):
-                scopes = [anyio.CancelScope() for _ in range(16)]
-                async with anyio.create_task_group() as tasks:
-                    for number, scope in enumerate(scopes):
-                        tasks.start_soon(self._say_once, bench, room.id, number, scope, stayed)
-                    await anyio.lowlevel.checkpoint()
-                    for scope in scopes[::2]:
-                        scope.cancel()
-                await bench.say(room.id, "still there")
-            log = await bench.log(room.id)
-            assert [event.id for event in log] == list(range(1, len(log) + 1))
-            assert len(set(stayed)) == len(stayed) >= 4 * 8
-            assert set(stayed) <= {event.id for event in log}
-
-    async def _say_once(self, bench: Bench, room_id: str, number: int, scope: anyio.CancelScope, stayed: list[int | None]) -> None:
-        with scope:
-            (event,) = await bench.say(room_id, str(number))
-            stayed.append(event.id)
-
     async def test_states_of_many_conversations_do_not_mix(self, tmp_path: Path) -> None:
         async with self.bench(tmp_path) as bench:
             ana = await bench.user("ana")
@@ -260,3 +149,18 @@ class ConcurrencyContract(Contract):
             outcomes = await together(*[partial(bench.storage.change, APP, room.id, Needs("ana"), join) for room in rooms])
             assert [outcome.result for outcome in outcomes if isinstance(outcome, Changes)] == list(range(16))
             assert [(await bench.stored(room)).active_members for room in rooms] == list(range(1, 17))
+
+    async def test_changes_of_many_conversations_by_two_storages_wait_for_each_other_and_end(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as here, self.bench(tmp_path) as there:
+            needs(here.storage, "several_processes")
+            rooms = [await here.conversation() for _ in range(6)]
+            orders = [(here, rooms), (there, rooms[::-1])]
+
+            async def talk(bench: Bench, room_ids: list[str]) -> None:
+                for _ in range(3):
+                    assert failures(await together(*[partial(bench.say, id, "hello") for id in room_ids])) == []
+
+            calls = [partial(talk, bench, [room.id for room in order]) for bench, order in orders]
+            assert failures(await together(*calls)) == []
+            for room in rooms:
+                assert [event.id for event in await here.log(room.id)] == list(range(1, 7))

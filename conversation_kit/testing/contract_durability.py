@@ -5,12 +5,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import pytest
-
 from conversation_kit.domain.models import ReceiptKind
 from conversation_kit.domain.reading import Page
 from conversation_kit.ports import Storage
-from conversation_kit.testing.bench import APP, Bench, Contract
+from conversation_kit.testing.bench import APP, Bench, Contract, needs
 from conversation_kit.testing.racing import failures, together, winner
 
 
@@ -42,7 +40,7 @@ class DurabilityContract(Contract):
 
     async def test_data_outlives_the_storage_object(self, tmp_path: Path) -> None:
         async with self.bench(tmp_path) as bench:
-            _needs(bench.storage, "durable")
+            needs(bench.storage, "durable")
             ana, room = await bench.user("ana"), await bench.conversation("room")
             member = await bench.member(room, ana)
             leg = await bench.leg(conversation_id=room.id)
@@ -60,7 +58,7 @@ class DurabilityContract(Contract):
 
     async def test_two_storages_on_the_same_data_see_each_other(self, tmp_path: Path) -> None:
         async with self.bench(tmp_path) as here, self.bench(tmp_path) as there:
-            _needs(here.storage, "several_processes")
+            needs(here.storage, "several_processes")
             room = await here.conversation()
             for bench, other in ((here, there), (there, here)) * 3:
                 (event,) = await bench.say(room.id, "hello")
@@ -70,7 +68,7 @@ class DurabilityContract(Contract):
 
     async def test_two_storages_on_the_same_data_share_gapless_ids(self, tmp_path: Path) -> None:
         async with self.bench(tmp_path) as here, self.bench(tmp_path) as there:
-            _needs(here.storage, "several_processes")
+            needs(here.storage, "several_processes")
             room = await here.conversation()
 
             async def talk(bench: Bench) -> None:
@@ -83,7 +81,7 @@ class DurabilityContract(Contract):
 
     async def test_several_storages_may_be_opened_at_once_on_new_data(self, tmp_path: Path) -> None:
         async with self.open_storage(tmp_path) as storage:
-            _needs(storage, "several_processes")
+            needs(storage, "several_processes")
 
         async def use(name: str) -> None:
             async with self.bench(tmp_path) as bench:
@@ -106,8 +104,3 @@ class DurabilityContract(Contract):
             if not here.storage.capabilities.several_processes:
                 await here.user("ana")
                 await there.user("ana")
-
-
-def _needs(storage: Storage, capability: str) -> None:
-    if not getattr(storage.capabilities, capability):
-        pytest.skip(f"the storage is not {capability}")

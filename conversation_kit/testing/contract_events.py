@@ -9,7 +9,7 @@ import pytest
 from conversation_kit.domain.errors import NotFound
 from conversation_kit.domain.models import ReceiptKind
 from conversation_kit.domain.reading import EventRange
-from conversation_kit.testing.bench import INVITED, LEFT, OTHER, Contract, assert_same, refused
+from conversation_kit.testing.bench import INVITED, LEFT, Contract, assert_same, refused
 
 SEEN, DELIVERED = ReceiptKind.SEEN, ReceiptKind.DELIVERED
 
@@ -122,13 +122,3 @@ class EventsContract(Contract):
                 page = await bench.storage.list_events(bench.access(), room.id, wanted)
                 found = {id: list(receipts) for id, receipts in page.receipts.items() if receipts}
                 assert found == {id: [receipts[id - 1]] for id in ids}
-
-    async def test_events_of_another_application_are_not_found(self, tmp_path: Path) -> None:
-        async with self.bench(tmp_path) as bench:
-            ours, theirs = await bench.conversation("room"), await bench.conversation("room", OTHER)
-            await bench.say(ours.id, "ours")
-            await bench.edit(theirs.id, lambda draft: draft.append("text", {"text": "theirs"}), application_id=OTHER)
-            assert [event.body["text"] for event in await bench.log(ours.id)] == ["ours"]
-            assert [event.body["text"] for event in await bench.log(theirs.id, OTHER)] == ["theirs"]
-            with refused(NotFound, "conversation:error:not-found"):
-                await bench.log(ours.id, OTHER)

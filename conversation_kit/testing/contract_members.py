@@ -10,7 +10,7 @@ from conversation_kit.domain.errors import NotFound
 from conversation_kit.domain.ids import new_id
 from conversation_kit.domain.models import Conversation, Member, User
 from conversation_kit.domain.reading import Page, Slice
-from conversation_kit.testing.bench import APP, INVITED, JOINED, LEFT, OTHER, Bench, Contract, assert_pages, assert_same, refused
+from conversation_kit.testing.bench import APP, INVITED, JOINED, LEFT, Bench, Contract, assert_pages, assert_same, refused
 
 STATES = (LEFT, JOINED, INVITED, LEFT, INVITED, JOINED)
 
@@ -137,12 +137,3 @@ class MembersContract(Contract):
             found = await memberships(bench, user)
             assert_same([member for _, member in found.items], [stays])
             assert found.total == 1
-
-    async def test_memberships_are_those_of_the_application(self, tmp_path: Path) -> None:
-        async with self.bench(tmp_path) as bench:
-            user, theirs = await bench.user(), await bench.user(application_id=OTHER)
-            await bench.member(await bench.conversation(), user)
-            for application_id, user_id in ((OTHER, user.id), (APP, theirs.id), (APP, new_id("USR"))):
-                found = await bench.storage.list_memberships(application_id, user_id, Page(), bench.clock())
-                assert list(found.items) == []
-                assert found.total == 0

@@ -83,15 +83,6 @@ class UsersContract(Contract):
             assert_same(await bench.storage.get_user(OTHER, name="ana"), theirs)
             await rename(bench, theirs, "eve")()
 
-    async def test_user_names_are_compared_exactly(self, tmp_path: Path) -> None:
-        async with self.bench(tmp_path) as bench:
-            made = [await bench.user(name) for name in ("zoe", "Zoe", "zoe ", " zoe", "zoë", "zoe\u0308", "z%e", "z_e")]
-            assert_same((await listing(bench)(Page())).items, made)
-            for user in made:
-                assert_same(await bench.storage.get_user(APP, name=user.name), user)
-            with no_user():
-                await bench.storage.get_user(APP, name="ZOE")
-
     async def test_of_32_racers_for_a_user_name_exactly_one_wins(self, tmp_path: Path) -> None:
         async with self.bench(tmp_path) as bench:
             winner(await together(*[partial(bench.user, "ana") for _ in range(RACERS)]), "user")

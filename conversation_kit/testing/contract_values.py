@@ -149,6 +149,8 @@ class ValuesContract(Contract):
                 "ana  ",
                 "ana\t",
                 "\uff41na",
+                "an\u200ba",
+                "аna",  # noqa: RUF001 - the first letter is Cyrillic
                 "ß",
                 "ss",
                 "🙂",
@@ -166,6 +168,9 @@ class ValuesContract(Contract):
                 assert await bench.stored(room) == room
                 scene = await bench.scene(room.id, Needs(caller=user.name, user_name=user.name))
                 assert (scene.caller, scene.user) == (user, user)
+            assert [user.name for user in (await bench.storage.list_users(APP, Page())).items] == names
+            listed = await bench.storage.list_conversations(APP, Page(), bench.clock())
+            assert [room.name for room in listed.items] == names
             for name in ("aNA", "ana\n", "ss ", ""):
                 with no_user():
                     await bench.storage.get_user(APP, name=name)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import anyio
@@ -39,3 +40,13 @@ def winner(outcomes: Sequence[object], noun: str) -> int:
     assert all(isinstance(error, Conflict) and error.code == f"{noun}:error:duplicate-name" for error in lost), lost
     assert len(lost) == len(outcomes) - 1, "exactly one wins"
     return next(number for number, outcome in enumerate(outcomes) if not isinstance(outcome, Exception))
+
+
+@contextmanager
+def during(what: str) -> Iterator[None]:
+    """Say during what it was that the block failed."""
+    try:
+        yield
+    except AssertionError as error:
+        error.add_note(f"during {what}")
+        raise

@@ -29,10 +29,12 @@ from conversation_kit.http.mounting import ASGIApp
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted((ROOT / "docs").glob("*.md"))
-BLOCK = re.compile(r"^(?P<skip><!-- not run: (?P<reason>\S[^\n]*) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
+BLOCK = re.compile(
+    r"^(?:(?P<skip><!-- not run: \S[^\n]* -->\n)|<!-- from (?P<source>\S+) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.M | re.S
+)
 LINK = re.compile(r"\]\((?!https?://)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
 ROW = re.compile(r"^\|(.+)\|$", re.M)
-INSTALLED_ELSEWHERE = ("pip", "uvicorn", "hypercorn", "granian", "curl", "alembic")
+INSTALLED_ELSEWHERE = ("pip", "uvicorn", "hypercorn", "granian", "curl", "alembic", "pytest")
 """Programs whose commands are shown and not run here; servers are run by tests/hosts."""
 
 
@@ -45,13 +47,15 @@ class Block:
     language: str
     text: str
     skipped: bool
+    source: str | None = None
+    """The file that it is a part of, if it says so."""
 
 
 def blocks(page: Path) -> Iterator[Block]:
     text = page.read_text()
     for found in BLOCK.finditer(text):
         line = text.count("\n", 0, found.start("text")) + 1
-        yield Block(page.name, line, found["language"], found["text"], found["skip"] is not None)
+        yield Block(page.name, line, found["language"], found["text"], found["skip"] is not None, found["source"])
 
 
 def named(page: Path) -> str:
@@ -74,7 +78,7 @@ async def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": page.stem}
     for block in blocks(page):
-        if block.language != "python" or block.skipped:
+        if block.language != "python" or block.skipped or block.source:
             continue
         # Empty lines before it, so that a traceback names the page's own line.
         code = compile("\n" * (block.line - 1) + block.text, str(page), "exec", dont_inherit=True)
@@ -164,6 +168,25 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_page_can_be_found_from_the_readme() -> None:
     linked = {(ROOT / found["path"]).resolve() for found in LINK.finditer((ROOT / "README.md").read_text())}
     assert linked >= {page for page in PAGES if page.name not in ("README.md", "performance.md")}
+
+
+def test_what_is_said_to_be_from_a_file_is_there() -> None:
+    parts = [block for page in PAGES for block in blocks(page) if block.source]
+    assert parts
+    for block in parts:
+        assert block.text in (ROOT / str(block.source)).read_text(), f"{block.page}:{block.line} is not in {block.source} any more"
+
+
+def test_the_storage_of_the_tutorial_passes_its_tests(tmp_path: Path) -> None:
+    texts = [block.text for block in blocks(ROOT / "docs" / "storage.md") if block.language == "python" and not block.source]
+    storage = next(text for text in texts if "class MyStorage(MemoryStorage)" in text)
+    (tmp_path / "my_storage.py").write_text(f"from pathlib import Path\n{storage}")
+    tests = next(text for text in texts if "class TestMyStorage" in text)
+    (tmp_path / "test_my_storage.py").write_text(f"from pathlib import Path\nfrom my_storage import MyStorage\n{tests}")
+    command = [sys.executable, "-m", "pytest", "-q", "-k", "asyncio and (user or dies or cancelled)", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout
+    assert " passed, " in done.stdout
 
 
 def test_skipped_blocks_are_few() -> None:
