@@ -21,6 +21,7 @@ from conversation_kit.ports import Capabilities, Joined, Migration, Publish, Wit
 from conversation_kit_sql import writes
 from conversation_kit_sql.batch import ChangeUnit, Outcome, carry_out
 from conversation_kit_sql.engines import Database, EngineSource, is_in_memory
+from conversation_kit_sql.failures import UNAVAILABLE, unavailable
 from conversation_kit_sql.guests import Guests
 from conversation_kit_sql.joined import JoinedStorage
 from conversation_kit_sql.lanes import Ticket
@@ -28,7 +29,7 @@ from conversation_kit_sql.methods import SQLMethods
 from conversation_kit_sql.outbox import Courier
 from conversation_kit_sql.pages import DATABASES, PageRead
 from conversation_kit_sql.retries import patiently
-from conversation_kit_sql.runner import UNAVAILABLE, Question, Read, Runner, unavailable
+from conversation_kit_sql.runner import Question, Read, Runner
 from conversation_kit_sql.schema import Schema
 from conversation_kit_sql.sessions import way_to
 from conversation_kit_sql.statements import Statements
