@@ -37,12 +37,12 @@ def is_broken(error: BaseException | None) -> bool:
 def is_conflict(error: BaseException | None) -> bool:
     """Whether the transaction was rolled back because of another one, also when that came out only at its commit."""
     cause = error.__cause__ if isinstance(error, StorageUnavailable) else error
-    return isinstance(cause, DBAPIError) and _number(cause) in _CONFLICTS
+    return isinstance(cause, DBAPIError) and _is_one_of(cause, _CONFLICTS)
 
 
 def is_held(error: BaseException) -> bool:
     """Whether somebody else held a lock for longer than we wait; not on SQLite, where a lock is always that of the whole file."""
-    return isinstance(error, DBAPIError) and _number(error) in _HELD
+    return isinstance(error, DBAPIError) and _is_one_of(error, _HELD)
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def unavailable() -> Iterator[None]:
         _raise_missing(error)
         if error.connection_invalidated:
             raise StorageUnavailable(f"The connection to the database broke ({_cause(error)}): see whether it runs.") from error
-        if _number(error) in _READ_ONLY:
+        if _is_one_of(error, _READ_ONLY):
             raise StorageUnavailable(f"The database takes no writes now ({_cause(error)}): see which server is the primary.") from error
         raise
 
@@ -68,16 +68,17 @@ def _raise_missing(error: Exception) -> None:
     if not isinstance(error, DBAPIError):
         return
     told = _cause(error)
-    if _number(error) in _MISSING or any(words in told for words in _MISSING_IN_SQLITE):
+    if _is_one_of(error, _MISSING) or any(words in told for words in _MISSING_IN_SQLITE):
         raise ConfigurationError(
             f"The database lacks a table or a column of the kit's ({told}): run `conversation-kit migrate`, or `await kit.migrate()`."
         ) from error
 
 
-def _number(error: DBAPIError) -> Any:
-    """What the database calls the error: an SQLSTATE, or the number that MySQL has for it."""
+def _is_one_of(error: DBAPIError, known: frozenset[Any]) -> bool:
+    """Whether the database calls the error by one of these: an SQLSTATE, or a number of MySQL's, of which some drivers tell both."""
     cause: Any = error.orig
-    return getattr(cause, "sqlstate", None) or (getattr(cause, "args", None) or (None,))[0]
+    number = (getattr(cause, "args", None) or (None,))[0]
+    return getattr(cause, "sqlstate", None) in known or (isinstance(number, int) and number in known)
 
 
 def _cause(error: Exception) -> str:

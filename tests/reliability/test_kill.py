@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import httpx2
 import pytest
 
@@ -105,7 +106,9 @@ async def check(client: httpx2.AsyncClient, server: Server, conversations: list[
     """Compare what is there with what must be, and how long that took to be told."""
     if server.answered >= SECONDS:
         began = time.monotonic()
-        run("--help")
+        async with anyio.create_task_group() as group:
+            for _ in range(len(server.workers) + 2):
+                group.start_soon(anyio.to_thread.run_sync, run, "--help")
         assert server.answered < 8 * (time.monotonic() - began), "This machine is busy, but not as much as to explain it."
     for conversation in conversations:
         answer = await client.get(conversation.path)
