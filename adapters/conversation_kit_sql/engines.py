@@ -9,7 +9,8 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Literal, TypeAlias
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from conversation_kit.domain.errors import ConfigurationError
