@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.bench-installed
 COVERAGE_FLOOR := 90
+KILL_ROUNDS ?= 100
 
-.PHONY: demo test check format lint types imports coverage bench bench-growth bench-smoke nexmo wheel clean
+.PHONY: demo test check format lint types imports coverage kill bench bench-growth bench-smoke nexmo wheel clean
 
 demo: $(STAMP)
 	$(BIN)/conversation-kit demo
@@ -43,6 +44,9 @@ imports: $(STAMP)
 
 coverage: $(STAMP)
 	$(BIN)/pytest --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
+
+kill: $(STAMP)
+	CONVERSATION_KIT_KILL_ROUNDS=$(KILL_ROUNDS) $(BIN)/pytest -q -s tests/reliability/test_kill.py
 
 $(BENCH_STAMP): $(STAMP)
 	@if command -v uv >/dev/null 2>&1; then \

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from conversation_kit.domain.errors import ConfigurationError
+from conversation_kit_sql import sharing
+from conversation_kit_sql.connecting import make_engine
+from conversation_kit_sql.failures import is_broken
+from conversation_kit_sql.prepared import translated
 
 EngineSource: TypeAlias = str | Engine | Callable[[], Engine]
-SWITCH_SECONDS = 5.0
-READERS = 8
-"""How many reads may be under way at once, except on SQLite."""
-
 CHECKPOINT_AFTER = 2000
 """After how many writes the write-ahead log of an SQLite file is moved into the file."""
 
@@ -38,7 +36,7 @@ log = logging.getLogger("conversation_kit_sql")
 class Database:
     """Hands out connections and transactions. Raises ``ConfigurationError`` for a source that cannot be used.
 
-    A write waits at most ``busy_seconds`` for another process's lock on an SQLite file. Hold ``writer`` for ``writing`` and ``wrote``: one
+    Over an engine of our own a write waits at most ``busy_seconds`` for a lock. Hold ``writer`` for ``writing`` and ``wrote``: one
     thread writes at a time, and to a database of our own always over the same connection. In an SQLite file that is the only one
     that moves the write-ahead log, and it does so in a mode that keeps other processes from writing meanwhile: SQLite before 3.51.3 can
     lose commits when one connection moves the log and another one starts it anew.
@@ -61,6 +59,9 @@ class Database:
                 "Each thread would get an empty database of its own: make an engine on SQLite in memory with poolclass=StaticPool "
                 "and connect_args={'check_same_thread': False}, or give the URL sqlite:// instead."
             )
+        self._file = self._find_file()
+        if self._file is not None:
+            sharing.warn_if_shared(self._file)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -74,14 +75,15 @@ class Database:
             try:
                 yield connection
                 connection.rollback()
-            except BaseException:
+            except BaseException as error:
                 connection.close()
-                self._close_readers()  # after a restart of the database the others are dead too
+                # After a restart of the database the others are dead too.
+                self._close_readers(dead=is_broken(error))
                 raise
             if self._keeps:
                 self._readers.append(connection)
                 if self._disposed:
-                    self._close_readers()  # this read was under way when the others were closed
+                    self._close_readers(dead=True)  # this read was under way when the others were closed
             else:
                 connection.close()
 
@@ -117,12 +119,19 @@ class Database:
                 if not self._keeps:
                     connection.close()
                 elif self._disposed:
-                    self._forget()
+                    self._forget(dead=True)
 
     def _connect(self, isolation: Literal["AUTOCOMMIT", "READ COMMITTED"]) -> Connection:
         connection = self.engine.connect()
-        # On SQLite it is not the driver that begins transactions: see _begin.
-        return connection if self.is_sqlite else connection.execution_options(isolation_level=isolation)
+        if self.is_sqlite:
+            return connection  # it is not the driver that begins transactions: see _begin
+        try:
+            return connection.execution_options(isolation_level=isolation)
+        except Exception as error:
+            # SQLAlchemy passes on what the driver says of this as it is.
+            told = translated(connection, error, f"SET TRANSACTION ISOLATION LEVEL {isolation}", None)
+            connection.close()
+            raise told from error
 
     def _begin(self, connection: Connection, statement: str) -> None:
         """Begin a transaction, on SQLite without its driver, which would do it only at the first write, and as a reader that cannot write.
@@ -146,29 +155,39 @@ class Database:
             log.warning("The write-ahead log of %r could not be moved into its file.", self.engine.url, exc_info=True)
             self._forget()
 
-    def _forget(self) -> None:
+    def _find_file(self) -> str | None:
+        """The SQLite file that is used, if it is one that has a plain name."""
+        name = self.engine.url.database
+        return None if not self.is_sqlite or self.is_shared or name is None or name.startswith("file:") else name
+
+    def _forget(self, *, dead: bool = False) -> None:
         kept, self._kept = self._kept, None
         if kept is not None:
-            self._close(kept)
+            _close(kept, dead=dead)
 
-    def _close_readers(self) -> None:
+    def _close_readers(self, *, dead: bool) -> None:
         while self._readers:
             with suppress(IndexError):
-                self._close(self._readers.pop())
-
-    def _close(self, connection: Connection) -> None:
-        if self._disposed:
-            connection.invalidate()  # it would go back to a pool that nobody empties any more
-        connection.close()
+                _close(self._readers.pop(), dead=dead)
 
     def dispose(self) -> None:
         """Close what is ours."""
         with self.writer:
             self._disposed = self._keeps
-            self._forget()
-            self._close_readers()
+            self._forget(dead=True)
+            self._close_readers(dead=True)
             if self.owns_engine:
                 self.engine.dispose()
+            file, self._file = self._file, None
+            if file is not None:
+                sharing.leave(file)
+
+
+def _close(connection: Connection, *, dead: bool) -> None:
+    """Give it back. With ``dead`` nothing is said to a server that may be gone, which SQLAlchemy would log with a traceback."""
+    if dead:
+        connection.invalidate()
+    connection.close()
 
 
 def is_in_memory(source: EngineSource) -> bool:
@@ -186,38 +205,4 @@ def _make_engine(source: EngineSource, busy_seconds: float) -> tuple[Engine, boo
         return source, False
     if callable(source):
         return source(), False
-    try:
-        url = make_url(source)
-        if url.get_backend_name() != "sqlite":
-            return create_engine(url, pool_size=READERS + 1, hide_parameters=True), True
-        if url.database in (None, "", ":memory:"):
-            engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True)
-        else:
-            engine = create_engine(url, pool_size=READERS + 1, connect_args={"timeout": busy_seconds}, hide_parameters=True)
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        raise ConfigurationError(f"The storage URL cannot be used: {error}") from error
-    event.listen(engine, "connect", _set_pragmas)
-    return engine, True
-
-
-def _set_pragmas(connection: Any, record: Any) -> None:
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    # FULL: an acknowledged commit survives the loss of power, not only of the process.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=0"):
-        _patiently(cursor, f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _patiently(cursor: Any, statement: str) -> None:
-    """Execute it, and again while another connection is switching the same new file to its log: SQLite does not wait for that by itself."""
-    deadline = time.monotonic() + SWITCH_SECONDS
-    while True:
-        try:
-            cursor.execute(statement)
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() >= deadline:
-                raise
-            time.sleep(0.005)
-        else:
-            return
+    return make_engine(source, busy_seconds), True

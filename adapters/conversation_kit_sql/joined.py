@@ -13,10 +13,10 @@ from conversation_kit.domain.scene import Changes, Decide, Needs
 from conversation_kit.domain.signals import Signal
 from conversation_kit.ports import Capabilities, Within
 from conversation_kit_sql import writes
+from conversation_kit_sql.failures import unavailable
 from conversation_kit_sql.guests import begin_to_write
 from conversation_kit_sql.methods import SQLMethods
 from conversation_kit_sql.outbox import Courier, Outbox, make_outbox, outbox_of
-from conversation_kit_sql.runner import unavailable
 from conversation_kit_sql.sessions import Run
 from conversation_kit_sql.statements import Statements
 from conversation_kit_sql.within import accompany

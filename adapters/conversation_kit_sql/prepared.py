@@ -145,6 +145,8 @@ def translated(connection: Connection, error: Exception, statement: str, cursor:
         statement, None, error, driver.Error, hide_parameters=True, connection_invalidated=broken, dialect=dialect
     )
     if broken:
+        # As SQLAlchemy does itself: those in the pool are as old, and are dead too.
+        connection.engine.pool._invalidate(connection.connection, error)
         connection.invalidate(error)
     told: Exception = made
     return told

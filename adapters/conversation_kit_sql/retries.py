@@ -5,17 +5,15 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
+
+from conversation_kit_sql.failures import is_conflict
 
 T = TypeVar("T")
 
 ATTEMPTS = 8
-_CONFLICTS = frozenset({"40001", "40P01"})
-"""What PostgreSQL and its kin say of two transactions that cannot be put in a row, or that wait for each other."""
-
-_MYSQL_DEADLOCK = 1213
 
 
 def patiently(attempt: Callable[[], T], committing: Callable[[], bool]) -> T:
@@ -32,7 +30,7 @@ def patiently(attempt: Callable[[], T], committing: Callable[[], bool]) -> T:
             if turn == ATTEMPTS:
                 raise
             if is_conflict(error):
-                time.sleep(random.uniform(0, 0.002 * 2**turn))
+                pause(turn)
             elif error.connection_invalidated and not broken and not committing():
                 broken = True
             else:
@@ -40,7 +38,6 @@ def patiently(attempt: Callable[[], T], committing: Callable[[], bool]) -> T:
     raise AssertionError("unreachable")
 
 
-def is_conflict(error: DBAPIError) -> bool:
-    """Whether the transaction was rolled back because of another one, also when that came out only at its commit."""
-    cause: Any = error.orig
-    return getattr(cause, "sqlstate", None) in _CONFLICTS or (getattr(cause, "args", None) or (None,))[0] == _MYSQL_DEADLOCK
+def pause(turn: int) -> None:
+    """Let the others of a conflict go first, for longer each time."""
+    time.sleep(random.uniform(0, 0.002 * 2**turn))

@@ -10,18 +10,19 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from anyio.lowlevel import RunVar
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from conversation_kit.domain.errors import RequestError, StorageUnavailable
-from conversation_kit_sql.engines import READERS, Database
+from conversation_kit.domain.errors import RequestError
+from conversation_kit_sql.connecting import READERS
+from conversation_kit_sql.engines import Database
+from conversation_kit_sql.failures import is_broken, is_conflict, unavailable
 from conversation_kit_sql.lanes import Lane, Ticket
+from conversation_kit_sql.retries import ATTEMPTS, pause
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -30,8 +31,6 @@ MAX_WRITES = 512
 
 MAX_READS = 16
 """How many reads go together: enough to make little of the hop, and few enough for the first one not to wait long for the last."""
-
-UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
 
 
 @dataclass(slots=True)
@@ -99,7 +98,8 @@ class Runner(Generic[U]):
 
     def _read_batch(self, tickets: Sequence[Ticket[Read | Question]]) -> None:
         left = deque(_steps(tickets))
-        again: _Step | None = None
+        failed: _Step | None = None
+        turns = 0
         while left:
             current: _Step | None = None
             try:
@@ -116,9 +116,13 @@ class Runner(Generic[U]):
                 if current is None:
                     raise
                 # It may have spoiled the transaction, so those after it get another one.
-                if is_broken(error) and current is not again:
-                    # A connection that broke while nobody used it says so to the first one who does, and a read may be done twice.
-                    again = current
+                turns = turns + 1 if current is failed else 1
+                failed = current
+                # A connection that broke while nobody used it says so to the first one who does, and a read may be done twice.
+                if is_broken(error) and turns == 1:
+                    left.appendleft(current)
+                elif is_conflict(error) and turns < ATTEMPTS:
+                    pause(turns)
                     left.appendleft(current)
                 else:
                     for ticket in current:
@@ -155,28 +159,3 @@ def _answer(step: _Step, connection: Connection) -> None:
         step[0].succeed(unit.work(connection))
     except RequestError as error:
         step[0].fail(error)
-
-
-def is_broken(error: BaseException | None) -> bool:
-    """Whether the error is that of a connection that is no more."""
-    cause = error.__cause__ if isinstance(error, StorageUnavailable) else error
-    return isinstance(cause, DBAPIError) and cause.connection_invalidated
-
-
-@contextmanager
-def unavailable() -> Iterator[None]:
-    """Turn what a database says when it cannot answer now into ``StorageUnavailable``."""
-    try:
-        yield
-    except UNAVAILABLE as error:
-        raise StorageUnavailable(
-            f"The database cannot answer now ({_cause(error)}): see whether it runs, is locked, or is full."
-        ) from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise StorageUnavailable(f"The connection to the database broke ({_cause(error)}): see whether it runs.") from error
-        raise
-
-
-def _cause(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).splitlines()[0]

@@ -26,7 +26,11 @@ def alone(connection: Connection, prefix: str, schema: str | None) -> Iterator[N
         yield
     elif dialect == "postgresql":
         key = int.from_bytes(_digest(prefix, schema), signed=True)
+        # However long the other one takes, which may be longer than anybody waits for a message's lock.
+        patience = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
         connection.execute(select(func.pg_advisory_xact_lock(key)))
+        connection.execute(select(func.set_config("lock_timeout", patience, True)))
         yield
     elif dialect in ("mysql", "mariadb"):
         name = f"conversation_kit:{_digest(connection.engine.url.database, prefix, schema).hex()}"

@@ -30,7 +30,15 @@ class Statements:
         self.conversation = _of(conversation).where(conversation.c.id == bindparam("c"))
         # In the order of their ids, so that two processes that lock several never wait for each other.
         locked = _of(conversation).where(conversation.c.id.in_(_list("cs"))).order_by(conversation.c.id).with_for_update()
+        for name in ("mysql", "mariadb"):
+            # Of a small table they would rather read and lock every row, and so wait for those that nobody asked for.
+            locked = locked.with_hint(conversation, "FORCE INDEX (PRIMARY)", name)
         self.lock_conversations = Prepared(locked, "cs")
+        ids = locked.with_only_columns(conversation.c.id)
+        self.free_conversations = Prepared(ids.with_for_update(skip_locked=True), "cs")
+        self.conversation_ids = Prepared(
+            _of(conversation).with_only_columns(conversation.c.id).where(conversation.c.id.in_(_list("cs"))), "cs"
+        )
         self.user = _of(user).where(user.c.id == bindparam("id"))
         self.user_named = _of(user).where(user.c.name == bindparam("name"))
         users_named = _of(user).where(user.c.name.in_(_list("names")))

@@ -21,14 +21,16 @@ from conversation_kit.ports import Capabilities, Joined, Migration, Publish, Wit
 from conversation_kit_sql import writes
 from conversation_kit_sql.batch import ChangeUnit, Outcome, carry_out
 from conversation_kit_sql.engines import Database, EngineSource, is_in_memory
+from conversation_kit_sql.failures import UNAVAILABLE, is_held, unavailable
 from conversation_kit_sql.guests import Guests
+from conversation_kit_sql.held import Held
 from conversation_kit_sql.joined import JoinedStorage
 from conversation_kit_sql.lanes import Ticket
 from conversation_kit_sql.methods import SQLMethods
 from conversation_kit_sql.outbox import Courier
 from conversation_kit_sql.pages import DATABASES, PageRead
 from conversation_kit_sql.retries import patiently
-from conversation_kit_sql.runner import UNAVAILABLE, Question, Read, Runner, unavailable
+from conversation_kit_sql.runner import Question, Read, Runner
 from conversation_kit_sql.schema import Schema
 from conversation_kit_sql.sessions import way_to
 from conversation_kit_sql.statements import Statements
@@ -52,7 +54,7 @@ class SQLStorage(SQLMethods):
     ``source`` is an SQLAlchemy URL, an ``Engine``, or a callable that makes one; an engine that was given is used and never disposed.
     Tables have names that start with ``prefix`` and lie in the database schema ``schema``. With ``create_schema`` they are created when
     missing, else their absence is a ``ConfigurationError``; so are tables of an older revision, until somebody awaits ``migrate``.
-    ``busy_seconds`` is how long a write waits for another process's lock on an SQLite file before it is ``StorageUnavailable``.
+    ``busy_seconds`` is how long a statement waits for a lock before it is ``StorageUnavailable``, except over an engine that was given.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class SQLStorage(SQLMethods):
         self._guests = Guests(self._tables)
         self._database: Database | None = None
         self._runner: Runner[ChangeUnit | WorkUnit] | None = None
+        self._held = Held(self._statements)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -205,6 +208,10 @@ class SQLStorage(SQLMethods):
                 self._commit_work(ticket, ticket.unit.work)
 
     def _commit_changes(self, tickets: Sequence[Ticket[Any]]) -> None:
+        if self._held and self._held.concerns(tickets):
+            tickets = self._without_held(tickets)
+            if not tickets:
+                return
         decided = False
 
         def attempt() -> list[Outcome]:
@@ -218,7 +225,10 @@ class SQLStorage(SQLMethods):
         try:
             outcomes = patiently(attempt, lambda: decided)
         except Exception as error:
-            if len(tickets) == 1 or decided or isinstance(error, UNAVAILABLE):
+            if is_held(error) and not decided and len(free := self._without_held(tickets)) < len(tickets):
+                if free:
+                    self._commit_changes(free)
+            elif len(tickets) == 1 or decided or isinstance(error, UNAVAILABLE):
                 # What became of a commit that failed is not known, so nothing is tried twice after it.
                 for ticket in tickets:
                     _settle_failure(ticket, error)
@@ -232,6 +242,17 @@ class SQLStorage(SQLMethods):
                 ticket.succeed(result)
             else:
                 ticket.fail(failure)
+
+    def _without_held(self, tickets: Sequence[Ticket[Any]]) -> Sequence[Ticket[Any]]:
+        """Those changes whose conversation nobody else holds; the others have failed."""
+        try:
+            with self._writing() as connection:
+                held = self._held.look(connection, tickets)
+        except Exception:
+            return tickets  # whoever goes on with them is told the same
+        for ticket in held:
+            ticket.fail(StorageUnavailable(f"Somebody else has locked the conversation {ticket.unit.conversation_id!r} for too long."))
+        return [ticket for ticket in tickets if not ticket.finished]
 
     def _commit_work(self, ticket: Ticket[Any], work: Callable[[Connection], Any]) -> None:
         decided = False

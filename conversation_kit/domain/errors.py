@@ -30,7 +30,7 @@ class ConfigurationError(ConversationKitError):
 
 
 class StorageUnavailable(ConversationKitError):
-    """The storage cannot be reached or is too busy; nothing was written."""
+    """The storage cannot be reached or is too busy. Nothing was written, unless it was lost while it committed: that nobody knows."""
 
 
 class HookFailed(ConversationKitError):

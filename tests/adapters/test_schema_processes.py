@@ -68,7 +68,8 @@ def at_once(url: str, work: str, more: str = "") -> Sequence[str]:
         for process in processes:
             process.kill()
             process.communicate()
-    assert [error for _, error in told] == [""] * PROCESSES
+    # Some versions of SQLite warn, and are right: tests/adapters/test_sharing.py is about that.
+    assert [line for _, errors in told for line in errors.splitlines() if "WAL-reset" not in line] == []
     return [out.strip() for out, _ in told]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,10 +12,13 @@ import anyio
 import anyio.lowlevel
 import httpx2
 import pytest
+from sqlalchemy import Connection, event
 
 from conversation_kit import Context, ConversationKit, CreateEvent
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.reading import EventRange
+from conversation_kit_sql import SQLStorage
+from tests.databases import SQL, fresh
 from tests.processes import connections, serve
 from tests.world import APP, keys, make_kit, open_world, token
 
@@ -24,19 +28,28 @@ WRITERS = 32
 EVENTS = {"asyncio": 2000, "trio": 500}
 """How many each writer appends."""
 
+EVENTS_ON_SERVERS = int(os.environ.get("CONVERSATION_KIT_CONCURRENCY_EVENTS", "40"))
+"""The same on PostgreSQL and MariaDB, and through several processes."""
+
+PROCESSES = [1, 2, 4]
+
 RACERS = 32
 RACES = 5
 KINDS = ["conversation", "user"]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'chat.db'}"
+@pytest.fixture(params=["memory", *SQL])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "memory":
+        yield "memory://"
+        return
+    with fresh(request.param, tmp_path) as url:
+        yield url
 
 
 @pytest.mark.slow
 async def test_concurrent_writers_number_every_event_once(storage: str, anyio_backend: str) -> None:
-    each = EVENTS[anyio_backend]
+    each = EVENTS[anyio_backend] if storage.startswith(("memory", "sqlite")) else EVENTS_ON_SERVERS
     kit = make_kit(storage)
     async with kit.lifespan():
         conversation = (await kit.conversations.create("room")).id
@@ -86,16 +99,93 @@ async def test_one_of_many_racers_gets_a_name(storage: str, kind: str) -> None:
             await run_race([world.client] * RACERS, kind, f"name {race}")
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_one_of_many_racers_through_two_processes_gets_a_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", SQL)
+async def test_writers_who_wait_are_committed_together(kind: str, tmp_path: Path) -> None:
+    with fresh(kind, tmp_path) as url:
+        storage = SQLStorage(url)
+        kit = make_kit(storage)
+        async with kit.lifespan():
+            conversation = (await kit.conversations.create("room")).id
+            assert storage._database is not None
+            commits: list[Connection] = []
+            event.listen(storage._database.engine, "commit", commits.append)
+            async with anyio.create_task_group() as group:
+                for writer in range(WRITERS):
+                    group.start_soon(kit.events.create, conversation, "text", {"text": f"{writer}"})
+            assert len(commits) <= WRITERS / 2
+            assert len(await log(kit, conversation)) == WRITERS
+
+
+@pytest.fixture(params=SQL)
+def arguments(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, ...]]:
+    """Those of ``serve`` on an empty database."""
     public = tmp_path / "public.pem"
     public.write_text(keys(APP)[1])
-    arguments = ("--application", f"{APP}={public}", "--storage", f"sqlite:///{tmp_path / 'chat.db'}")
+    with fresh(request.param, tmp_path) as url:
+        yield "--application", f"{APP}={public}", "--storage", url
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_one_of_many_racers_through_two_processes_gets_a_name(arguments: tuple[str, ...], tmp_path: Path) -> None:
     with serve(tmp_path, *arguments, workers=2) as server:
         async with connections(server, RACERS // 2) as clients:
             for race in range(RACES):
                 for kind in KINDS:
                     await run_race(clients, kind, f"name {race}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("processes", PROCESSES)
+async def test_writers_in_several_processes_leave_no_holes_and_readers_see_none(
+    arguments: tuple[str, ...], processes: int, tmp_path: Path
+) -> None:
+    with serve(tmp_path, *arguments, workers=processes) as server:
+        async with connections(server, WRITERS // processes) as writers, connections(server, 1) as readers:
+            for one in (*writers, *readers):
+                one.headers["Authorization"] = f"Bearer {token(APP)}"
+            room = (await writers[0].post("/beta/conversations", json={"name": "room"})).json()["id"]
+            path = f"/beta/conversations/{room}/events"
+            acknowledged: dict[int, str] = {}
+            done = False
+
+            async def write(writer: int) -> None:
+                for number in range(EVENTS_ON_SERVERS):
+                    text = f"{writer} {number}"
+                    answer = await writers[writer].post(path, json={"type": "text", "body": {"text": text}})
+                    assert answer.status_code == 201, answer.text
+                    acknowledged[int(answer.json()["id"])] = text
+
+            async def read(client: httpx2.AsyncClient) -> list[str]:
+                """Follow the log as it grows; it only ever grows at its end. Ends when all is written and read."""
+                texts: list[str] = []
+                while True:
+                    is_last = done
+                    known = len(acknowledged)
+                    page = (await client.get(path, params={"page_size": 100, "start_id": len(texts) + 1})).json()
+                    assert [int(event["id"]) for event in page] == list(range(len(texts) + 1, len(texts) + 1 + len(page)))
+                    texts += [event["body"]["text"] for event in page]
+                    assert len(page) == 100 or len(texts) >= known, "What was acknowledged was not there."
+                    if is_last and not page:
+                        return texts
+
+            seen: list[list[str]] = []
+
+            async def follow(client: httpx2.AsyncClient) -> None:
+                seen.append(await read(client))
+
+            began = time.monotonic()
+            async with anyio.create_task_group() as following:
+                for reader in readers:
+                    following.start_soon(follow, reader)
+                async with anyio.create_task_group() as writing:
+                    for writer in range(len(writers)):
+                        writing.start_soon(write, writer)
+                done = True
+            total = EVENTS_ON_SERVERS * len(writers)
+            print(f"{processes} processes: {total} events in {time.monotonic() - began:.1f} s")
+            assert sorted(acknowledged) == list(range(1, total + 1))
+            assert seen == [[acknowledged[id] for id in range(1, total + 1)]] * processes
 
 
 async def run_race(clients: Sequence[httpx2.AsyncClient], kind: str, name: str) -> None:
