@@ -30,17 +30,29 @@ TIMEOUTS: Mapping[str, Mapping[str, Any]] = {
 """What drivers are told unless the URL tells them something else."""
 
 
+DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
+"""The drivers of URLs that name none."""
+
+EXTRAS = {"psycopg": "postgres", "pymysql": "mysql"}
+"""The extras that bring the drivers."""
+
+
 def make_engine(source: str, busy_seconds: float) -> Engine:
     """An engine whose connections wait at most ``busy_seconds`` for a lock. Raises ``ConfigurationError`` for a URL that cannot be used."""
     try:
         url = make_url(source)
+        if url.drivername in DRIVERS:
+            url = url.set(drivername=DRIVERS[url.drivername])
         if url.get_backend_name() != "sqlite":
             return _make_server_engine(url, busy_seconds)
         if url.database in (None, "", ":memory:"):
             engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False}, hide_parameters=True)
         else:
             engine = create_engine(url, pool_size=READERS + 1, connect_args={"timeout": busy_seconds}, hide_parameters=True)
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+    except ModuleNotFoundError as error:
+        extra = f": pip install 'conversation-kit[{EXTRAS[error.name]}]'" if error.name in EXTRAS else ""
+        raise ConfigurationError(f"The storage URL needs {error.name}, which is not installed{extra}.") from error
+    except (ArgumentError, NoSuchModuleError) as error:
         raise ConfigurationError(f"The storage URL cannot be used: {error}") from error
     event.listen(engine, "connect", _set_pragmas)
     return engine
