@@ -29,6 +29,9 @@ U = TypeVar("U")
 MAX_WRITES = 512
 """How many writes are committed together."""
 
+ASKING = 2
+"""How many of the lanes for reads take questions: few, so that many of them meet."""
+
 MAX_READS = 16
 """How many reads go together: enough to make little of the hop, and few enough for the first one not to wait long for the last."""
 
@@ -52,7 +55,13 @@ class Question:
     asked: Any
 
 
-Lanes: TypeAlias = "tuple[Lane[U], list[Lane[Read | Question]]]"
+@dataclass(slots=True)
+class Lanes(Generic[U]):
+    """Those of one event loop; ``questions`` are some of ``reads``."""
+
+    writes: Lane[U]
+    reads: list[Lane[Read | Question]]
+    questions: list[Lane[Read | Question]]
 
 
 class Runner(Generic[U]):
@@ -75,21 +84,22 @@ class Runner(Generic[U]):
         lanes = self._lanes.get(None)
         if lanes is None:
             readers = 1 if self._database.is_sqlite else READERS
-            lanes = Lane(self._write_batch, MAX_WRITES), [Lane(self._read_batch, MAX_READS) for _ in range(readers)]
+            reads = [Lane(self._read_batch, MAX_READS) for _ in range(readers)]
+            lanes = Lanes(Lane(self._write_batch, MAX_WRITES), reads, reads[:ASKING])
             self._lanes.set(lanes)
         self._latest.lanes = (hook, lanes)
         return lanes
 
     async def read(self, unit: Read | Question) -> Any:
         """Carry out ``unit`` and return what it returns. Raises ``StorageUnavailable``."""
-        _, lanes = self._lanes_here()
+        here = self._lanes_here()
+        lanes = here.questions if type(unit) is Question else here.reads
         lane = lanes[0] if len(lanes) == 1 else min(lanes, key=Lane.load)
         return await lane.join(unit)
 
     async def write(self, unit: U) -> Any:
         """Have ``unit`` committed, together with whatever waits, and return its result or raise its error."""
-        lane, _ = self._lanes_here()
-        return await lane.join(unit)
+        return await self._lanes_here().writes.join(unit)
 
     def _write_batch(self, tickets: Sequence[Ticket[U]]) -> None:
         with self._database.writer, unavailable():
