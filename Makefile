@@ -7,7 +7,7 @@ BENCH_STAMP := $(VENV)/.bench-installed
 COVERAGE_FLOOR := 90
 KILL_ROUNDS ?= 100
 
-.PHONY: demo test check format lint types imports coverage kill bench bench-growth bench-smoke nexmo wheel clean
+.PHONY: demo test check format lint types imports coverage kill bench bench-growth bench-profile bench-smoke nexmo wheel clean
 
 demo: $(STAMP)
 	$(BIN)/conversation-kit demo
@@ -61,6 +61,9 @@ bench: $(BENCH_STAMP)
 
 bench-growth: $(BENCH_STAMP)
 	$(BIN)/python -m benchmarks.growth
+
+bench-profile: $(STAMP)
+	$(BIN)/python -m benchmarks.profile
 
 bench-smoke: $(STAMP)
 	$(BIN)/python -m benchmarks --smoke
