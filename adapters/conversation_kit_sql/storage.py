@@ -103,7 +103,10 @@ class SQLStorage(SQLMethods):
 
     async def close(self) -> None:
         """Close what ``open`` opened; a host's engine is left as it is."""
-        database, self._runner = self._database, None
+        database, runner = self._database, self._runner
+        self._runner = None
+        if runner is not None:
+            runner.stop()
         if database is not None and not database.is_shared:
             self._database = None
             await anyio.to_thread.run_sync(database.dispose)
