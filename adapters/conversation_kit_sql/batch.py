@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -14,6 +14,7 @@ from conversation_kit.domain.events import Event
 from conversation_kit.domain.models import Conversation, Leg, Member, Receipt, ReceiptKind, User
 from conversation_kit.domain.scene import Changes, Decide, Needs, Scene
 from conversation_kit_sql.lanes import Ticket
+from conversation_kit_sql.prepared import Statement, together
 from conversation_kit_sql.rows import (
     WIDTH_OF_USER,
     changed,
@@ -139,14 +140,34 @@ class _Writes:
         for receipt in changes.receipts:
             self.receipts.setdefault((conversation_id, receipt.event_id, receipt.member_id, receipt.kind), receipt)
 
-    def flush(self, connection: Connection, statements: Statements, *, known_members: set[MemberKey], known_legs: set[str]) -> None:
-        """Write it all. The known ones are known to have rows. Raises ``duplicate_name``."""
+    def flush(
+        self,
+        connection: Connection,
+        statements: Statements,
+        *,
+        known_members: set[MemberKey],
+        known_legs: set[str],
+        in_doubt: Callable[[], None] | None = None,
+    ) -> None:
+        """Write it all. The known ones are known to have rows. With ``in_doubt`` it may be committed, see ``together``.
+
+        Raises ``duplicate_name``.
+        """
         a = self.application_id
-        self._flush_conversations(connection, statements)
+        last = self._flush_conversations(connection, statements)
         if self.members:
             self._flush_members(connection, statements, known_members)
         if self.events:
-            statements.insert_events.run(connection, [(a, event.conversation_id, event.id, event.data) for event in self.events])
+            rows = [(event.conversation_id, event.id, event.data) for event in self.events]
+            last += statements.insert_events.exactly(connection, rows, a)
+        more = self.rewritten or self.receipts or self.legs or self.removed_legs or self.destroyed
+        if last:
+            together(connection, last, None if more else in_doubt)
+        if more:
+            self._flush_more(connection, statements, known_legs)
+
+    def _flush_more(self, connection: Connection, statements: Statements, known_legs: set[str]) -> None:
+        a = self.application_id
         rewritten = [
             {"key_application_id": a, "key_conversation_id": event.conversation_id, "key_id": event.id, "data": event.data}
             for event in self.rewritten
@@ -161,7 +182,8 @@ class _Writes:
             for statement in statements.delete_conversation:
                 connection.execute(statement, {"a": a, "c": conversation_id})
 
-    def _flush_conversations(self, connection: Connection, statements: Statements) -> None:
+    def _flush_conversations(self, connection: Connection, statements: Statements) -> list[Statement]:
+        """Write all but those to which nothing but events came, for which it returns statements."""
         updates: dict[tuple[str, ...], list[dict[str, Any]]] = {}
         moved: list[tuple[str, int]] = []
         for id, conversation in self.conversations.items():
@@ -170,14 +192,13 @@ class _Writes:
             elif values := changed(self.before[id], conversation):
                 row = {**values, "key_application_id": self.application_id, "key_id": id}
                 updates.setdefault(tuple(values), []).append(row)
-        if moved:
-            statements.move_on.run(connection, moved, a=self.application_id)
         for columns, rows in updates.items():
             try:
                 connection.execute(statements.update_conversation(columns), rows)
             except IntegrityError as error:
                 # The name is all that can be in the way; among several the storage finds out whose by trying each alone.
                 raise duplicate_name("conversation", rows[0].get("name", "")) from error
+        return statements.move_on.exactly(connection, moved, self.application_id)
 
     def _flush_members(self, connection: Connection, statements: Statements, known: set[MemberKey]) -> None:
         unknown = self.members.keys() - known
@@ -216,8 +237,10 @@ def _execute(connection: Connection, statement: Any, rows: list[dict[str, Any]])
 Outcome = tuple[Ticket[Any], Any, BaseException | None]
 
 
-def carry_out(connection: Connection, statements: Statements, tickets: Sequence[Ticket[Any]]) -> list[Outcome]:
-    """Carry out the changes of all tickets in the connection's transaction.
+def carry_out(
+    connection: Connection, statements: Statements, tickets: Sequence[Ticket[Any]], in_doubt: Callable[[], None] | None = None
+) -> list[Outcome]:
+    """Carry out the changes of all tickets in the connection's transaction, and with ``in_doubt`` maybe commit it: see ``together``.
 
     Returns each ticket with its result, or with the error that its decision raised, to be told once the transaction is committed.
     A decision that raises has written nothing. Raises what the database raises; then none of the changes has happened.
@@ -234,17 +257,25 @@ def carry_out(connection: Connection, statements: Statements, tickets: Sequence[
         # All at once and in order, so that two processes never hold what the other one waits for.
         for application_id in sorted({ticket.unit.application_id for ticket in tickets}):
             _lock(connection, statements, application_id, [one.unit for one in tickets if one.unit.application_id == application_id])
+    if len(plain) + len(others) > 1:
+        in_doubt = None  # one group's writes are not the last ones
     for application_id, group in plain.items():
-        outcomes += _together(connection, statements, application_id, group)
+        outcomes += _together(connection, statements, application_id, group, in_doubt)
     for ticket in others:
         outcomes.append(_alone(connection, statements, ticket))
     return outcomes
 
 
-def _together(connection: Connection, statements: Statements, application_id: str, tickets: Sequence[Ticket[Any]]) -> list[Outcome]:
+def _together(
+    connection: Connection,
+    statements: Statements,
+    application_id: str,
+    tickets: Sequence[Ticket[Any]],
+    in_doubt: Callable[[], None] | None,
+) -> list[Outcome]:
     """Decide on one application's plain changes one after the other, reading and writing once for all of them."""
     units: list[ChangeUnit] = [ticket.unit for ticket in tickets]
-    working = _Working(_lock(connection, statements, application_id, units))
+    working = _look(connection, statements, application_id, units)
     _load(connection, statements, working, application_id, units)
     known = {(conversation_id, member_id) for conversation_id, members in working.members.items() for member_id in members}
     writes = _Writes(application_id, dict(working.conversations))
@@ -261,7 +292,7 @@ def _together(connection: Connection, statements: Statements, application_id: st
         if exists:
             working.apply(unit.conversation_id or "", changes)
         outcomes.append((ticket, changes, None))
-    writes.flush(connection, statements, known_members=known, known_legs=set())
+    writes.flush(connection, statements, known_members=known, known_legs=set(), in_doubt=in_doubt)
     return outcomes
 
 
@@ -281,13 +312,29 @@ def _alone(connection: Connection, statements: Statements, ticket: Ticket[Any]) 
     return ticket, changes, None
 
 
-def _lock(connection: Connection, statements: Statements, application_id: str, units: Iterable[ChangeUnit]) -> dict[str, Conversation]:
-    """The conversations of the units by id, locked for nobody else to change until the transaction ends."""
-    ids = sorted({unit.conversation_id for unit in units if unit.conversation_id is not None})
-    if not ids:
-        return {}
-    rows = statements.lock_conversations.rows(connection, {"a": application_id, "cs": ids})
-    return {row[1]: conversation_of(tuple(row)) for row in rows}
+def _lock(connection: Connection, statements: Statements, application_id: str, units: Iterable[ChangeUnit]) -> None:
+    """Lock the conversations of the units for nobody else to change until the transaction ends."""
+    statements.lock_conversations.rows(connection, _conversations(units), application_id)
+
+
+def _conversations(units: Iterable[ChangeUnit]) -> list[tuple[str]]:
+    return sorted({(unit.conversation_id,) for unit in units if unit.conversation_id is not None})
+
+
+def _look(connection: Connection, statements: Statements, application_id: str, units: Sequence[ChangeUnit]) -> _Working:
+    """Lock the conversations of the units, and then see them, the callers, and the callers' members."""
+    locks = statements.lock_conversations.filled(connection, _conversations(units), application_id)
+    callers = sorted({(unit.needs.caller, unit.conversation_id or "") for unit in units if unit.needs.caller is not None})
+    found = together(connection, [*locks, *statements.callers.filled(connection, callers, application_id)])
+    working = _Working()
+    for rows in found[: len(locks)]:
+        working.conversations.update((row[1], conversation_of(tuple(row))) for row in rows)
+    for rows in found[len(locks) :]:
+        for row in rows:
+            working.add_users([user_of(tuple(row[:WIDTH_OF_USER]))])
+            if row[WIDTH_OF_USER] is not None:
+                working.add_members([row[WIDTH_OF_USER:]])
+    return working
 
 
 def _load(
@@ -298,22 +345,14 @@ def _load(
     units: Sequence[ChangeUnit],
     senders: Iterable[str] = (),
 ) -> None:
-    """Add the users and members that the decisions need, in a handful of statements however many they are."""
-    callers = sorted({(unit.needs.caller, unit.conversation_id or "") for unit in units if unit.needs.caller is not None})
-    if callers:
-        for row in statements.callers.search(connection, callers, a=application_id):
-            working.add_users([user_of(tuple(row[:WIDTH_OF_USER]))])
-            if row[WIDTH_OF_USER] is not None:
-                working.add_members([row[WIDTH_OF_USER:]])
+    """Add the users acted upon and the members that the decisions need, in a handful of statements however many they are."""
     # Those acted upon are held, so that nobody deletes a user who is just about to join.
-    for wanted, parameter, statement in (
-        ({unit.needs.user_id for unit in units}, "ids", statements.hold_users),
-        ({unit.needs.user_name for unit in units if unit.needs.user_id is None}, "names", statements.hold_users_named),
+    for wanted, statement in (
+        ({unit.needs.user_id for unit in units}, statements.hold_users),
+        ({unit.needs.user_name for unit in units if unit.needs.user_id is None}, statements.hold_users_named),
     ):
-        present = sorted(value for value in wanted if value is not None)
-        if present:
-            found = statement.rows(connection, {"a": application_id, parameter: present})
-            working.add_users(user_of(tuple(row)) for row in found)
+        present = sorted((value,) for value in wanted if value is not None)
+        working.add_users(user_of(tuple(row)) for row in statement.rows(connection, present, application_id))
     named: set[MemberKey] = set()
     of_users: set[tuple[str, str]] = set()
     for unit in units:
@@ -323,18 +362,16 @@ def _load(
             user = working.people(unit.needs)[1]
             if user is not None:
                 of_users.add((conversation_id, user.id))
-    if of_users:
-        working.add_members(statements.members_of_users.search(connection, sorted(of_users), a=application_id))
+    working.add_members(statements.members_of_users.rows(connection, sorted(of_users), application_id))
     # Mostly a user names a member of its own, which is there by now.
     named = {key for key in named if key[1] not in working.members.get(key[0], ())}
-    if named:
-        working.add_members(statements.members_named.search(connection, sorted(named), a=application_id))
+    working.add_members(statements.members_named.rows(connection, sorted(named), application_id))
 
 
 def load_scene(connection: Connection, statements: Statements, unit: ChangeUnit) -> Scene:
     """The scene of one change; its conversation is locked first."""
     a, needs = unit.application_id, unit.needs
-    working = _Working(_lock(connection, statements, a, [unit]))
+    working = _look(connection, statements, a, [unit])
     conversation = working.conversations.get(unit.conversation_id or "")
     events: dict[int, Event] = {}
     if conversation is not None and needs.events:

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import make_url
@@ -17,7 +17,7 @@ from conversation_kit.domain.errors import ConfigurationError
 from conversation_kit_sql import sharing
 from conversation_kit_sql.connecting import make_engine
 from conversation_kit_sql.failures import is_broken
-from conversation_kit_sql.prepared import translated
+from conversation_kit_sql.prepared import PIPELINE, translated
 
 EngineSource: TypeAlias = str | Engine | Callable[[], Engine]
 CHECKPOINT_AFTER = 2000
@@ -126,12 +126,14 @@ class Database:
         if self.is_sqlite:
             return connection  # it is not the driver that begins transactions: see _begin
         try:
-            return connection.execution_options(isolation_level=isolation)
+            connection = connection.execution_options(isolation_level=isolation)
         except Exception as error:
             # SQLAlchemy passes on what the driver says of this as it is.
             told = translated(connection, error, f"SET TRANSACTION ISOLATION LEVEL {isolation}", None)
             connection.close()
             raise told from error
+        pipeline = _find_pipeline(connection)
+        return connection if pipeline is None else connection.execution_options(**{PIPELINE: pipeline})
 
     def _begin(self, connection: Connection, statement: str) -> None:
         """Begin a transaction, on SQLite without its driver, which would do it only at the first write, and as a reader that cannot write.
@@ -181,6 +183,17 @@ class Database:
             file, self._file = self._file, None
             if file is not None:
                 sharing.leave(file)
+
+
+def _find_pipeline(connection: Connection) -> Any:
+    """That of the driver's connection, which keeps it for as long as it lives; ``None`` if it can have none."""
+    if connection.dialect.driver != "psycopg":
+        return None
+    if PIPELINE not in connection.info:
+        from conversation_kit_sql.pipeline import pipeline_of  # where there is no psycopg, it cannot be imported
+
+        connection.info[PIPELINE] = pipeline_of(connection.connection.driver_connection)
+    return connection.info[PIPELINE]
 
 
 def _close(connection: Connection, *, dead: bool) -> None:

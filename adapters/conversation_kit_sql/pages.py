@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, ScalarSelect, Select, bindparam, cast, func, select
@@ -14,7 +15,7 @@ from conversation_kit.domain.events import SEPARATOR, EventPage
 from conversation_kit.domain.models import MemberState, Receipt, ReceiptKind
 from conversation_kit.domain.reading import Access, EventRange
 from conversation_kit.domain.rules import check_reader
-from conversation_kit_sql.prepared import Prepared, asked
+from conversation_kit_sql.prepared import Prepared, asked, together
 from conversation_kit_sql.tables import Tables, to_instant
 
 DATABASES = ("sqlite", "postgresql")
@@ -39,7 +40,7 @@ class Pages:
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._prepared: dict[tuple[str, bool, int], Prepared] = {}
+        self._prepared: dict[tuple[str, bool], Prepared] = {}
 
     def read(self, connection: Connection, reads: Sequence[PageRead]) -> list[EventPage | RequestError]:
         """What ``Storage.list_events`` answers to each of ``reads``, or raises."""
@@ -53,16 +54,13 @@ class Pages:
     def _read(
         self, connection: Connection, reads: Sequence[tuple[int, PageRead]], descending: bool
     ) -> Iterator[tuple[int, EventPage | RequestError]]:
-        key = (connection.dialect.name, descending, len(reads))
+        key = (connection.dialect.name, descending)
         prepared = self._prepared.get(key)
         if prepared is None:
-            prepared = self._prepared[key] = Prepared(self._statement(*key))
-        parameters: dict[str, Any] = {}
-        for row, (_, read) in enumerate(reads):
-            for name, value in zip(_COLUMNS, (row, *_bounds(read)), strict=True):
-                parameters[f"{name}_{row}"] = value
+            prepared = self._prepared[key] = Prepared(partial(self._statement, *key), *_COLUMNS, common=())
+        statement = prepared.of(connection, [(row, *_bounds(read)) for row, (_, read) in enumerate(reads)])
         rows: dict[int, list[Any]] = {}
-        for found in prepared.rows(connection, parameters):
+        for found in together(connection, [statement])[0]:
             rows.setdefault(found[0], []).append(found)
         for row, (number, read) in enumerate(reads):
             try:

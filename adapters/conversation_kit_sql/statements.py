@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Insert, Select, Table, Update, bindparam, case, delete, insert, select, update
+from sqlalchemy import Column, Insert, Select, Table, Update, bindparam, case, delete, insert, select, update
 
 from conversation_kit.domain.models import LIVE, MemberState
 from conversation_kit_sql.pages import Pages
-from conversation_kit_sql.prepared import Prepared, PreparedRows, asked
+from conversation_kit_sql.prepared import Prepared, asked
 from conversation_kit_sql.tables import Tables
 
 
@@ -28,24 +28,14 @@ class Statements:
             tables.leg,
         )
         self.conversation = _of(conversation).where(conversation.c.id == bindparam("c"))
-        # In the order of their ids, so that two processes that lock several never wait for each other.
-        locked = _of(conversation).where(conversation.c.id.in_(_list("cs"))).order_by(conversation.c.id).with_for_update()
-        for name in ("mysql", "mariadb"):
-            # Of a small table they would rather read and lock every row, and so wait for those that nobody asked for.
-            locked = locked.with_hint(conversation, "FORCE INDEX (PRIMARY)", name)
-        self.lock_conversations = Prepared(locked, "cs")
-        ids = locked.with_only_columns(conversation.c.id)
-        self.free_conversations = Prepared(ids.with_for_update(skip_locked=True), "cs")
-        self.conversation_ids = Prepared(
-            _of(conversation).with_only_columns(conversation.c.id).where(conversation.c.id.in_(_list("cs"))), "cs"
-        )
+        self.lock_conversations = Prepared(partial(_lock, conversation), "id")
+        self.free_conversations = Prepared(partial(_free, conversation), "id")
+        self.conversation_ids = Prepared(partial(_ids, conversation), "id")
         self.user = _of(user).where(user.c.id == bindparam("id"))
         self.user_named = _of(user).where(user.c.name == bindparam("name"))
-        users_named = _of(user).where(user.c.name.in_(_list("names")))
         self.hold_user = self.user.with_for_update()
-        hold_users = _of(user).where(user.c.id.in_(_list("ids"))).order_by(user.c.id).with_for_update(read=True)
-        self.hold_users = Prepared(hold_users, "ids")
-        self.hold_users_named = Prepared(users_named.order_by(user.c.id).with_for_update(read=True), "names")
+        self.hold_users = Prepared(partial(_hold, user, "id"), "id")
+        self.hold_users_named = Prepared(partial(_hold, user, "name"), "name")
 
         in_conversation = member.c.conversation_id == bindparam("c")
         in_conversations = member.c.conversation_id.in_(_list("cs"))
@@ -53,10 +43,10 @@ class Statements:
         self.member = _of(member).where(in_conversation, member.c.id == bindparam("id"))
         self.members = _of(member).where(in_conversations, member.c.id.in_(_list("ids")))
         # By a user's name and a conversation's id.
-        self.callers = PreparedRows(partial(_callers, user, member), "name", "conversation", most=64)
+        self.callers = Prepared(partial(_callers, user, member), "name", "conversation")
         # By a conversation's id and a member's or a user's.
-        self.members_named = PreparedRows(partial(_members, member, "id"), "conversation", "wanted", most=64)
-        self.members_of_users = PreparedRows(partial(_members, member, "user_id"), "conversation", "wanted", most=64)
+        self.members_named = Prepared(partial(_members, member, "id"), "conversation", "wanted")
+        self.members_of_users = Prepared(partial(_members, member, "user_id"), "conversation", "wanted")
         self.member_keys = self.members.with_only_columns(member.c.conversation_id, member.c.id)
         self.members_present_first = (
             _of(member).where(in_conversation).order_by(member.c.state == MemberState.LEFT, *by_age).limit(bindparam("limit"))
@@ -105,11 +95,11 @@ class Statements:
         self.insert_conversation = insert(conversation)
         self.insert_user = insert(user)
         self.insert_member = insert(member)
-        self.insert_events = PreparedRows(partial(_insert_rows, event), *event.c.keys(), most=64)
+        self.insert_events = Prepared(partial(_insert_rows, event), "conversation_id", "id", "data")
         self.insert_receipt = insert(receipt)
         self.insert_leg = insert(leg)
         self._update_conversation: dict[tuple[str, ...], Update] = {}
-        self.move_on = PreparedRows(partial(_move_on, conversation), "id", "number", most=16)
+        self.move_on = Prepared(partial(_move_on, conversation), "id", "number", most=16)
         self.update_user = _update(user, "id")
         self.update_member = _update(member, "conversation_id", "id")
         self.update_event = _update(event, "conversation_id", "id")
@@ -139,8 +129,31 @@ class Statements:
         return statement
 
 
+def _lock(conversation: Table, rows: int) -> Select[Any]:
+    # In the order of their ids, so that two processes that lock several never wait for each other.
+    locked = _of(conversation).where(_is_one_of(conversation.c.id, rows)).order_by(conversation.c.id).with_for_update()
+    for name in ("mysql", "mariadb"):
+        # Of a small table they would rather read and lock every row, and so wait for those that nobody asked for.
+        locked = locked.with_hint(conversation, "FORCE INDEX (PRIMARY)", name)
+    return locked
+
+
+def _free(conversation: Table, rows: int) -> Select[Any]:
+    return _lock(conversation, rows).with_only_columns(conversation.c.id).with_for_update(skip_locked=True)
+
+
+def _ids(conversation: Table, rows: int) -> Select[Any]:
+    return _of(conversation).with_only_columns(conversation.c.id).where(_is_one_of(conversation.c.id, rows))
+
+
+def _hold(user: Table, key: str, rows: int) -> Select[Any]:
+    return _of(user).where(_is_one_of(user.c[key], rows)).order_by(user.c.id).with_for_update(read=True)
+
+
 def _insert_rows(table: Table, rows: int) -> Insert:
-    return insert(table).values([{column.name: bindparam(f"{column.name}_{row}") for column in table.c} for row in range(rows)])
+    names = [column.name for column in table.c if column.name != "application_id"]
+    values: list[dict[str, Any]] = [{name: bindparam(f"{name}_{row}") for name in names} for row in range(rows)]
+    return insert(table).values([{"application_id": bindparam("a"), **row} for row in values])
 
 
 def _move_on(conversation: Table, rows: int) -> Update:
@@ -169,6 +182,10 @@ def _members(member: Table, key: str, rows: int) -> Select[Any]:
     if key == "id":
         return found
     return found.where(member.c.state != bindparam(None, MemberState.LEFT, type_=member.c.state.type, literal_execute=True))
+
+
+def _is_one_of(column: Column[Any], rows: int) -> Any:
+    return column.in_([bindparam(f"{column.name}_{row}", type_=column.type) for row in range(rows)])
 
 
 def _list(name: str) -> Any:

@@ -214,11 +214,15 @@ class SQLStorage(SQLMethods):
                 return
         decided = False
 
+        def decide() -> None:
+            nonlocal decided
+            decided = True
+
         def attempt() -> list[Outcome]:
             nonlocal decided
             decided = False
             with self._writing() as connection:
-                outcomes = carry_out(connection, self._statements, tickets)
+                outcomes = carry_out(connection, self._statements, tickets, decide)
                 decided = True
             return outcomes
 
