@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
@@ -16,7 +17,7 @@ from conversation_kit.domain.scene import Changes, Decide, Needs, Scene
 from conversation_kit_sql.lanes import Ticket
 from conversation_kit_sql.prepared import Statement, together
 from conversation_kit_sql.rows import (
-    WIDTH_OF_USER,
+    caller_of,
     changed,
     conversation_of,
     member_of,
@@ -31,6 +32,8 @@ from conversation_kit_sql.statements import Statements
 
 MemberKey: TypeAlias = tuple[str, str]
 """The ids of a conversation and of a member in it."""
+
+_NOBODY: Mapping[str, Member] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,50 +59,49 @@ class _Working:
     conversations: dict[str, Conversation] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
     user_names: dict[str, User] = field(default_factory=dict)
-    members: dict[str, dict[str, Member]] = field(default_factory=dict)
+    members: dict[MemberKey, Member] = field(default_factory=dict)
+    memberships: dict[tuple[str, str], dict[str, Member]] = field(default_factory=dict)
+    """The members of a conversation and a user, by their ids."""
 
-    def add_users(self, users: Iterable[User]) -> None:
-        for user in users:
-            self.users[user.id] = user
-            self.user_names[user.name] = user
+    def add_user(self, user: User) -> None:
+        self.users[user.id] = user
+        self.user_names[user.name] = user
 
-    def add_members(self, rows: Iterable[Any]) -> None:
-        for row in rows:
-            member = member_of(tuple(row))
-            self.members.setdefault(member.conversation_id, {})[member.id] = member
+    def add_member(self, member: Member) -> None:
+        self.members[member.conversation_id, member.id] = member
+        self.memberships.setdefault((member.conversation_id, member.user_id), {})[member.id] = member
 
-    def people(self, needs: Needs) -> tuple[User | None, User | None]:
-        """The caller and the user acted upon."""
-        caller = self.user_names.get(needs.caller) if needs.caller is not None else None
+    def user(self, needs: Needs) -> User | None:
+        """The user acted upon."""
         if needs.user_id is not None:
-            return caller, self.users.get(needs.user_id)
-        return caller, self.user_names.get(needs.user_name) if needs.user_name is not None else None
+            return self.users.get(needs.user_id)
+        return self.user_names.get(needs.user_name) if needs.user_name is not None else None
 
     def scene(self, conversation_id: str | None, needs: Needs) -> Scene:
-        caller, user = self.people(needs)
+        caller = self.user_names.get(needs.caller) if needs.caller is not None else None
+        user = self.user(needs)
         conversation = self.conversations.get(conversation_id) if conversation_id is not None else None
         if conversation is None:
             return Scene(None, caller, user)
-        people = {found.id for found in (caller, user) if found is not None}
-        members = [
-            member
-            for member in self.members.get(conversation.id, {}).values()
-            if member.id in needs.members or (member.user_id in people and member.is_active)
-        ]
-        if len(members) > 1:
-            members.sort(key=lambda member: (member.created, member.id))
-        return Scene(conversation, caller, user, members)
+        found = {id: member for id in needs.members if (member := self.members.get((conversation.id, id))) is not None}
+        for person in (caller, user):
+            if person is not None:
+                for member in self.memberships.get((conversation.id, person.id), _NOBODY).values():
+                    if member.is_active:
+                        found[member.id] = member
+        if len(found) > 1:
+            return Scene(conversation, caller, user, sorted(found.values(), key=lambda member: (member.created, member.id)))
+        return Scene(conversation, caller, user, list(found.values()))
 
     def apply(self, conversation_id: str, changes: Changes[Any]) -> None:
         """What the next decision on this conversation sees."""
         if changes.destroyed:
             del self.conversations[conversation_id]
-            self.members.pop(conversation_id, None)
-            return
+            return  # nobody looks at members without their conversation, and there will be no other one with its id
         if changes.conversation is not None:
             self.conversations[conversation_id] = changes.conversation
         for member in changes.members:
-            self.members.setdefault(conversation_id, {})[member.id] = member
+            self.add_member(member)
 
 
 @dataclass(slots=True)
@@ -276,8 +278,7 @@ def _together(
     """Decide on one application's plain changes one after the other, reading and writing once for all of them."""
     units: list[ChangeUnit] = [ticket.unit for ticket in tickets]
     working = _look(connection, statements, application_id, units)
-    _load(connection, statements, working, application_id, units)
-    known = {(conversation_id, member_id) for conversation_id, members in working.members.items() for member_id in members}
+    known = set(working.members)
     writes = _Writes(application_id, dict(working.conversations))
     outcomes: list[Outcome] = []
     for ticket, unit in zip(tickets, units, strict=True):
@@ -314,58 +315,70 @@ def _alone(connection: Connection, statements: Statements, ticket: Ticket[Any]) 
 
 def _lock(connection: Connection, statements: Statements, application_id: str, units: Iterable[ChangeUnit]) -> None:
     """Lock the conversations of the units for nobody else to change until the transaction ends."""
-    statements.lock_conversations.rows(connection, _conversations(units), application_id)
-
-
-def _conversations(units: Iterable[ChangeUnit]) -> list[tuple[str]]:
-    return sorted({(unit.conversation_id,) for unit in units if unit.conversation_id is not None})
+    ids = sorted({(unit.conversation_id,) for unit in units if unit.conversation_id is not None})
+    statements.lock_conversations.rows(connection, ids, application_id)
 
 
 def _look(connection: Connection, statements: Statements, application_id: str, units: Sequence[ChangeUnit]) -> _Working:
-    """Lock the conversations of the units, and then see them, the callers, and the callers' members."""
-    locks = statements.lock_conversations.filled(connection, _conversations(units), application_id)
-    callers = sorted({(unit.needs.caller, unit.conversation_id or "") for unit in units if unit.needs.caller is not None})
-    found = together(connection, [*locks, *statements.callers.filled(connection, callers, application_id)])
+    """Lock the conversations of the units, and then see all that the decisions need, in a handful of statements however many they are."""
+    conversations, callers, ids, names = set(), set(), set(), set()
+    for unit in units:
+        needs, id = unit.needs, unit.conversation_id
+        if id is not None:
+            conversations.add((id,))
+        if needs.caller is not None:
+            callers.add((needs.caller, id or ""))
+        if needs.user_id is not None:
+            ids.add((needs.user_id,))
+        elif needs.user_name is not None:
+            names.add((needs.user_name,))
+    locks = statements.lock_conversations.filled(connection, sorted(conversations), application_id)
+    looks = statements.callers.filled(connection, sorted(callers), application_id)
+    # Those acted upon are held, so that nobody deletes a user who is just about to join.
+    holds = statements.hold_users.filled(connection, sorted(ids), application_id)
+    holds += statements.hold_users_named.filled(connection, sorted(names), application_id)
+    found = iter(together(connection, [*locks, *looks, *holds]))
     working = _Working()
-    for rows in found[: len(locks)]:
-        working.conversations.update((row[1], conversation_of(tuple(row))) for row in rows)
-    for rows in found[len(locks) :]:
-        for row in rows:
-            working.add_users([user_of(tuple(row[:WIDTH_OF_USER]))])
-            if row[WIDTH_OF_USER] is not None:
-                working.add_members([row[WIDTH_OF_USER:]])
+    for row in chain.from_iterable(islice(found, len(locks))):
+        working.conversations[row[1]] = conversation_of(tuple(row))
+    for row in chain.from_iterable(islice(found, len(looks))):
+        user, member = caller_of(tuple(row))
+        working.add_user(user)
+        if member is not None:
+            working.add_member(member)
+    for row in chain.from_iterable(found):
+        working.add_user(user_of(tuple(row)))
+    _look_for_members(connection, statements, application_id, working, units)
     return working
 
 
-def _load(
+def _look_for_members(
     connection: Connection,
     statements: Statements,
-    working: _Working,
     application_id: str,
+    working: _Working,
     units: Sequence[ChangeUnit],
-    senders: Iterable[str] = (),
+    more: Iterable[str] = (),
 ) -> None:
-    """Add the users acted upon and the members that the decisions need, in a handful of statements however many they are."""
-    # Those acted upon are held, so that nobody deletes a user who is just about to join.
-    for wanted, statement in (
-        ({unit.needs.user_id for unit in units}, statements.hold_users),
-        ({unit.needs.user_name for unit in units if unit.needs.user_id is None}, statements.hold_users_named),
-    ):
-        present = sorted((value,) for value in wanted if value is not None)
-        working.add_users(user_of(tuple(row)) for row in statement.rows(connection, present, application_id))
+    """Add the members that the units name, and those of ``more`` and of users acted upon."""
     named: set[MemberKey] = set()
     of_users: set[tuple[str, str]] = set()
     for unit in units:
-        conversation_id = unit.conversation_id
-        if conversation_id in working.conversations:
-            named.update([(conversation_id, member_id) for member_id in (*unit.needs.members, *senders)])
-            user = working.people(unit.needs)[1]
-            if user is not None:
-                of_users.add((conversation_id, user.id))
-    working.add_members(statements.members_of_users.rows(connection, sorted(of_users), application_id))
-    # Mostly a user names a member of its own, which is there by now.
-    named = {key for key in named if key[1] not in working.members.get(key[0], ())}
-    working.add_members(statements.members_named.rows(connection, sorted(named), application_id))
+        id = unit.conversation_id
+        if id is None or id not in working.conversations:
+            continue
+        for member_id in (*unit.needs.members, *more):
+            # Mostly a user names a member of its own, which is there by now.
+            if (id, member_id) not in working.members:
+                named.add((id, member_id))
+        user = working.user(unit.needs)
+        if user is not None:
+            of_users.add((id, user.id))
+    if named or of_users:
+        looks = statements.members_of_users.filled(connection, sorted(of_users), application_id)
+        looks += statements.members_named.filled(connection, sorted(named), application_id)
+        for row in chain.from_iterable(together(connection, looks)):
+            working.add_member(member_of(tuple(row)))
 
 
 def load_scene(connection: Connection, statements: Statements, unit: ChangeUnit) -> Scene:
@@ -379,7 +392,8 @@ def load_scene(connection: Connection, statements: Statements, unit: ChangeUnit)
         rows = connection.execute(statements.events, {"a": a, "c": conversation.id, "ids": ids}) if ids else ()
         events = {row.id: Event(a, conversation.id, row.id, row.data) for row in rows}
     senders = {event.sender for event in events.values() if event.sender is not None}
-    _load(connection, statements, working, a, [unit], senders)
+    if senders:
+        _look_for_members(connection, statements, a, working, [unit], senders)
     scene = working.scene(unit.conversation_id, replace(needs, members=(*needs.members, *senders)))
     if events and scene.members:
         parameters = {"a": a, "c": unit.conversation_id, "ids": list(events), "members": [member.id for member in scene.members]}

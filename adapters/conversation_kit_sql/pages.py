@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, ScalarSelect, Select, bindparam, cast, func, select
+from sqlalchemy import Connection, ScalarSelect, Select, cast, func, select
 from sqlalchemy.types import String
 
 from conversation_kit.domain.errors import RequestError
@@ -15,7 +15,7 @@ from conversation_kit.domain.events import SEPARATOR, EventPage
 from conversation_kit.domain.models import MemberState, Receipt, ReceiptKind
 from conversation_kit.domain.reading import Access, EventRange
 from conversation_kit.domain.rules import check_reader
-from conversation_kit_sql.prepared import Prepared, asked, together
+from conversation_kit_sql.prepared import Prepared, asked, fixed, together
 from conversation_kit_sql.tables import Tables, to_instant
 
 DATABASES = ("sqlite", "postgresql")
@@ -76,8 +76,8 @@ class Pages:
         if descending:
             least, greatest = (func.min, func.max) if database == "sqlite" else (func.least, func.greatest)
             end = least(conversation.c.sequence_number, last)
-            first, last = greatest(first, end - wanted.c.through + _fixed(1)), end - wanted.c.skipped
-        present = member.c.state != bindparam(None, MemberState.LEFT, type_=member.c.state.type, literal_execute=True)
+            first, last = greatest(first, end - wanted.c.through + fixed(1)), end - wanted.c.skipped
+        present = member.c.state != fixed(MemberState.LEFT, member.c.state.type)
         of_member = (member.c.application_id == wanted.c.a) & (member.c.conversation_id == wanted.c.c) & (member.c.user_id == user.c.id)
         # Whether or not there are such a user and such a conversation, and once for each invited or joined membership in it.
         return select(
@@ -112,7 +112,7 @@ class Pages:
         columns = [receipt.c.event_id, receipt.c.member_id, receipt.c.kind, receipt.c.timestamp, receipt.c.receipt_id]
         text: Any = cast(columns[0], String)
         for column in columns[1:]:
-            text = text + _fixed(_FIELD) + cast(column, String)
+            text = text + fixed(_FIELD) + cast(column, String)
         rows = select(text.label("data")).where(*where).order_by(receipt.c.event_id, receipt.c.member_id, receipt.c.kind)
         return self._joined(rows, wanted, _ROW)
 
@@ -150,11 +150,6 @@ def _page(read: PageRead, rows: Sequence[Any]) -> EventPage:
     )
     c = read.conversation_id
     return EventPage(read.access.application_id, c, read.wanted.ids(number), text or "", _receipts(c, receipts) if receipts else {})
-
-
-def _fixed(value: str | int) -> Any:
-    """A part of the statement's own words and no parameter."""
-    return bindparam(None, value, unique=True, literal_execute=True)
 
 
 def _receipts(conversation_id: str, text: str) -> dict[int, list[Receipt]]:

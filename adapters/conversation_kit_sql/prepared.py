@@ -74,6 +74,10 @@ class Prepared:
         text, bind = found
         return text, bind([*common, *chain.from_iterable(rows)])
 
+    def found(self, connection: Connection, *common: Any) -> Sequence[Any]:
+        """The rows of a statement all of whose parameters are ``common``. Raises the ``DBAPIError`` that SQLAlchemy would."""
+        return together(connection, [self.of(connection, [()], *common)])[0]
+
     def rows(self, connection: Connection, rows: Sequence[Sequence[Any]], *common: Any) -> list[Any]:
         """What is found for all of ``rows``, some of it more than once. Raises the ``DBAPIError`` that SQLAlchemy would."""
         return [row for found in together(connection, self.filled(connection, rows, *common)) for row in found]
@@ -133,6 +137,11 @@ def _numbered(dialect: Dialect) -> Dialect:
     make: Any = type(dialect)
     numbered: Dialect = make(paramstyle="numeric_dollar")
     return numbered
+
+
+def fixed(value: Any, type: Any = None) -> Any:
+    """A part of the statement's own words and no parameter."""
+    return bindparam(None, value, type_=type, unique=True, literal_execute=True)
 
 
 def asked(rows: int, **types: Any) -> Any:
