@@ -40,11 +40,16 @@ Outcome = tuple[Ticket[Any], Any, BaseException | None]
 
 
 def carry_out(
-    connection: Connection, statements: Statements, tickets: Sequence[Ticket[Any]], in_doubt: Callable[[], None] | None = None
+    connection: Connection,
+    statements: Statements,
+    tickets: Sequence[Ticket[Any]],
+    in_doubt: Callable[[], None] | None = None,
+    scenes: dict[str, Working] | None = None,
 ) -> list[Outcome]:
     """Carry out the changes of all tickets in the connection's transaction, and with ``in_doubt`` maybe commit it: see ``together``.
 
-    Returns each ticket with its result, or with the error that its decision raised, to be told once the transaction is committed.
+    ``scenes`` are what is known already by application, and afterwards what is known then. Returns each ticket with its result, or with
+    the error that its decision raised, to be told once the transaction is committed.
     A decision that raises has written nothing. Raises what the database raises; then none of the changes has happened.
     """
     outcomes: list[Outcome] = []
@@ -62,7 +67,9 @@ def carry_out(
     if len(plain) + len(others) > 1:
         in_doubt = None  # one group's writes are not the last ones
     for application_id, group in plain.items():
-        outcomes += _together(connection, statements, application_id, group, in_doubt)
+        outcomes += _together(connection, statements, application_id, group, in_doubt, scenes if scenes is not None else {})
+    if others and scenes:
+        scenes.clear()
     for ticket in others:
         outcomes.append(_alone(connection, statements, ticket))
     return outcomes
@@ -74,12 +81,13 @@ def _together(
     application_id: str,
     tickets: Sequence[Ticket[Any]],
     in_doubt: Callable[[], None] | None,
+    scenes: dict[str, Working],
 ) -> list[Outcome]:
     """Decide on one application's plain changes one after the other, reading and writing once for all of them."""
     units: list[ChangeUnit] = [ticket.unit for ticket in tickets]
-    working = _look(connection, statements, application_id, units)
-    known = set(working.members)
-    pending = Pending(application_id, dict(working.conversations))
+    working = scenes.pop(application_id, None) or Working()
+    _look(connection, statements, application_id, units, working)
+    pending = Pending(application_id)
     outcomes: list[Outcome] = []
     for ticket, unit in zip(tickets, units, strict=True):
         scene = working.scene(unit.conversation_id, unit.needs)
@@ -88,12 +96,12 @@ def _together(
         except Exception as error:
             outcomes.append((ticket, None, error))
             continue
-        exists = scene.conversation is not None
-        pending.add(changes, unit.conversation_id if exists else None)
-        if exists:
-            working.apply(unit.conversation_id or "", changes)
+        pending.add(changes, scene.conversation, working.members.__contains__)
+        if scene.conversation is not None:
+            working.apply(scene.conversation.id, changes)
         outcomes.append((ticket, changes, None))
-    pending.flush(connection, statements, known_members=known, known_legs=set(), in_doubt=in_doubt)
+    if pending.flush(connection, statements, known_legs=set(), in_doubt=in_doubt):
+        scenes[application_id] = working
     return outcomes
 
 
@@ -105,11 +113,9 @@ def _alone(connection: Connection, statements: Statements, ticket: Ticket[Any]) 
         changes = unit.decide(scene)
     except Exception as error:
         return ticket, None, error
-    before = {scene.conversation.id: scene.conversation} if scene.conversation is not None else {}
-    pending = Pending(unit.application_id, before)
-    pending.add(changes, unit.conversation_id if before else None)
-    known = {(member.conversation_id, member.id) for member in scene.members}
-    pending.flush(connection, statements, known_members=known, known_legs={leg.id for leg in scene.legs})
+    pending = Pending(unit.application_id)
+    pending.add(changes, scene.conversation, lambda key: scene.member(key[1]) is not None)
+    pending.flush(connection, statements, known_legs={leg.id for leg in scene.legs})
     return ticket, changes, None
 
 
@@ -119,15 +125,18 @@ def _lock(connection: Connection, statements: Statements, application_id: str, u
     statements.lock_conversations.rows(connection, ids, application_id)
 
 
-def _look(connection: Connection, statements: Statements, application_id: str, units: Sequence[ChangeUnit]) -> Working:
-    """Lock the conversations of the units, and then see all that the decisions need, in a handful of statements however many they are."""
+def _look(connection: Connection, statements: Statements, application_id: str, units: Sequence[ChangeUnit], working: Working) -> None:
+    """Lock the conversations of the units, and then see all that the decisions need and that is not known yet.
+
+    That takes a handful of statements, however many the units are. On a database with row locks nothing may be known yet.
+    """
     conversations, callers, ids, names = set(), set(), set(), set()
     for unit in units:
         needs, id = unit.needs, unit.conversation_id
-        if id is not None:
+        if id is not None and id not in working.conversations:
             conversations.add((id,))
-        if needs.caller is not None:
-            callers.add((needs.caller, id or ""))
+        if needs.caller is not None and (caller := (needs.caller, id or "")) not in working.asked:
+            callers.add(caller)
         if needs.user_id is not None:
             ids.add((needs.user_id,))
         elif needs.user_name is not None:
@@ -138,7 +147,7 @@ def _look(connection: Connection, statements: Statements, application_id: str, u
     holds = statements.hold_users.filled(connection, sorted(ids), application_id)
     holds += statements.hold_users_named.filled(connection, sorted(names), application_id)
     found = iter(together(connection, [*locks, *looks, *holds]))
-    working = Working()
+    working.asked |= callers
     for row in chain.from_iterable(islice(found, len(locks))):
         working.conversations[row[1]] = conversation_of(tuple(row))
     for row in chain.from_iterable(islice(found, len(looks))):
@@ -149,7 +158,6 @@ def _look(connection: Connection, statements: Statements, application_id: str, u
     for row in chain.from_iterable(found):
         working.add_user(user_of(tuple(row)))
     _look_for_members(connection, statements, application_id, working, units)
-    return working
 
 
 def _look_for_members(
@@ -184,7 +192,8 @@ def _look_for_members(
 def load_scene(connection: Connection, statements: Statements, unit: ChangeUnit) -> Scene:
     """The scene of one change; its conversation is locked first."""
     a, needs = unit.application_id, unit.needs
-    working = _look(connection, statements, a, [unit])
+    working = Working()
+    _look(connection, statements, a, [unit], working)
     conversation = working.conversations.get(unit.conversation_id or "")
     events: dict[int, Event] = {}
     if conversation is not None and needs.events:

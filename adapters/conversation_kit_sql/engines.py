@@ -51,7 +51,10 @@ class Database:
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self.is_shared = isinstance(self.engine.pool, StaticPool)
         """Whether all use is of one connection, so that reads must wait for writes."""
-        self._keeps = self.owns_engine and not self.is_shared
+        self.keeps = self.owns_engine and not self.is_shared
+        """Whether all writes go over one connection that nobody else has."""
+        self.transactions = 0
+        """How many have begun to write."""
         self._disposed = False
         self._snapshot = SNAPSHOT.get(self.engine.dialect.name, SNAPSHOT["mysql"])
         if self.is_sqlite and not self.is_shared and self.engine.url.database in (None, "", ":memory:"):
@@ -80,7 +83,7 @@ class Database:
                 # After a restart of the database the others are dead too.
                 self._close_readers(dead=is_broken(error))
                 raise
-            if self._keeps:
+            if self.keeps:
                 self._readers.append(connection)
                 if self._disposed:
                     self._close_readers(dead=True)  # this read was under way when the others were closed
@@ -101,10 +104,11 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """A transaction that writes; commits at the end of the block."""
         with self.writer:
+            self.transactions += 1
             connection = self._kept
             if connection is None:
                 connection = self._connect("READ COMMITTED")
-                if self._keeps:
+                if self.keeps:
                     self._kept = connection
             try:
                 with connection.begin():
@@ -116,7 +120,7 @@ class Database:
                     self._forget()
                 raise
             finally:
-                if not self._keeps:
+                if not self.keeps:
                     connection.close()
                 elif self._disposed:
                     self._forget(dead=True)
@@ -175,7 +179,7 @@ class Database:
     def dispose(self) -> None:
         """Close what is ours."""
         with self.writer:
-            self._disposed = self._keeps
+            self._disposed = self.keeps
             self._forget(dead=True)
             self._close_readers(dead=True)
             if self.owns_engine:

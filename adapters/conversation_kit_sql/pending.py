@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from conversation_kit.domain.errors import duplicate_name
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.models import Conversation, Leg, Member, Receipt, ReceiptKind
 from conversation_kit.domain.scene import Changes
-from conversation_kit_sql.prepared import Statement, together
+from conversation_kit_sql.prepared import together
 from conversation_kit_sql.rows import changed, only_moved_on, to_row, to_update
 from conversation_kit_sql.statements import Statements
 from conversation_kit_sql.working import MemberKey
@@ -24,7 +24,10 @@ class Pending:
     """What has to be written, in the order of the statements; of a row that changes twice the last version."""
 
     application_id: str
-    before: Mapping[str, Conversation]
+    before: dict[str, Conversation] = field(default_factory=dict)
+    """The conversations as they are in the database."""
+    known: set[MemberKey] = field(default_factory=set)
+    """Members that are in the database."""
     conversations: dict[str, Conversation] = field(default_factory=dict)
     members: dict[MemberKey, Member] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
@@ -34,16 +37,18 @@ class Pending:
     removed_legs: dict[str, None] = field(default_factory=dict)
     destroyed: list[str] = field(default_factory=list)
 
-    def add(self, changes: Changes[Any], conversation_id: str | None) -> None:
-        """Note one decision's changes. ``conversation_id`` is ``None`` when there is no such conversation: only legs are in play then."""
+    def add(self, changes: Changes[Any], conversation: Conversation | None, is_member: Callable[[MemberKey], bool]) -> None:
+        """Note one decision's changes. There are only legs in play if there was no ``conversation`` before it."""
         for leg in changes.legs:
             self.legs[leg.id] = leg
             self.removed_legs.pop(leg.id, None)
         for leg_id in changes.removed_legs:
             self.legs.pop(leg_id, None)
             self.removed_legs[leg_id] = None
-        if conversation_id is None:
+        if conversation is None:
             return
+        conversation_id = conversation.id
+        self.before.setdefault(conversation_id, conversation)
         if changes.destroyed:
             self.conversations.pop(conversation_id, None)
             self.destroyed.append(conversation_id)
@@ -51,7 +56,10 @@ class Pending:
         if changes.conversation is not None:
             self.conversations[conversation_id] = changes.conversation
         for member in changes.members:
-            self.members[conversation_id, member.id] = member
+            key = (conversation_id, member.id)
+            if key not in self.members and is_member(key):
+                self.known.add(key)
+            self.members[key] = member
         self.events.extend(changes.events)
         self.rewritten.extend(changes.rewritten)
         for receipt in changes.receipts:
@@ -62,18 +70,18 @@ class Pending:
         connection: Connection,
         statements: Statements,
         *,
-        known_members: set[MemberKey],
         known_legs: set[str],
         in_doubt: Callable[[], None] | None = None,
-    ) -> None:
-        """Write it all. The known ones are known to have rows. With ``in_doubt`` it may be committed, see ``together``.
+    ) -> bool:
+        """Write it all, and return whether it is nothing but appended events. The known ones are known to have rows.
 
-        Raises ``duplicate_name``.
+        With ``in_doubt`` it may be committed, see ``together``. Raises ``duplicate_name``.
         """
         a = self.application_id
-        last = self._flush_conversations(connection, statements)
+        moved = self._flush_conversations(connection, statements)
+        last = statements.move_on.exactly(connection, moved, a)
         if self.members:
-            self._flush_members(connection, statements, known_members)
+            self._flush_members(connection, statements)
         if self.events:
             rows = [(event.conversation_id, event.id, event.data) for event in self.events]
             last += statements.insert_events.exactly(connection, rows, a)
@@ -82,6 +90,7 @@ class Pending:
             together(connection, last, None if more else in_doubt)
         if more:
             self._flush_more(connection, statements, known_legs)
+        return not (more or self.members) and len(moved) == len(self.conversations)
 
     def _flush_more(self, connection: Connection, statements: Statements, known_legs: set[str]) -> None:
         a = self.application_id
@@ -99,8 +108,8 @@ class Pending:
             for statement in statements.delete_conversation:
                 connection.execute(statement, {"a": a, "c": conversation_id})
 
-    def _flush_conversations(self, connection: Connection, statements: Statements) -> list[Statement]:
-        """Write all but those to which nothing but events came, for which it returns statements."""
+    def _flush_conversations(self, connection: Connection, statements: Statements) -> list[tuple[str, int]]:
+        """Write all but those to which nothing but events came, and return the ids and numbers of those."""
         updates: dict[tuple[str, ...], list[dict[str, Any]]] = {}
         moved: list[tuple[str, int]] = []
         for id, conversation in self.conversations.items():
@@ -115,9 +124,10 @@ class Pending:
             except IntegrityError as error:
                 # The name is all that can be in the way; among several the storage finds out whose by trying each alone.
                 raise duplicate_name("conversation", rows[0].get("name", "")) from error
-        return statements.move_on.exactly(connection, moved, self.application_id)
+        return moved
 
-    def _flush_members(self, connection: Connection, statements: Statements, known: set[MemberKey]) -> None:
+    def _flush_members(self, connection: Connection, statements: Statements) -> None:
+        known = self.known
         unknown = self.members.keys() - known
         if unknown:
             parameters = {"a": self.application_id, "cs": sorted({key[0] for key in unknown}), "ids": sorted({key[1] for key in unknown})}

@@ -31,6 +31,7 @@ from conversation_kit_sql.outbox import Courier
 from conversation_kit_sql.pages import DATABASES, PageRead
 from conversation_kit_sql.retries import patiently
 from conversation_kit_sql.runner import Question, Read, Runner
+from conversation_kit_sql.scenes import Scenes
 from conversation_kit_sql.schema import Schema
 from conversation_kit_sql.sessions import way_to
 from conversation_kit_sql.statements import Statements
@@ -76,6 +77,7 @@ class SQLStorage(SQLMethods):
         self._database: Database | None = None
         self._runner: Runner[ChangeUnit | WorkUnit] | None = None
         self._held = Held(self._statements)
+        self._scenes = Scenes()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -222,8 +224,10 @@ class SQLStorage(SQLMethods):
             nonlocal decided
             decided = False
             with self._writing() as connection:
-                outcomes = carry_out(connection, self._statements, tickets, decide)
+                scenes = self._scenes.take(self._database, connection) if self._database is not None else None
+                outcomes = carry_out(connection, self._statements, tickets, decide, scenes)
                 decided = True
+            self._scenes.keep(scenes)
             return outcomes
 
         try:

@@ -25,6 +25,11 @@ class Working:
     members: dict[MemberKey, Member] = field(default_factory=dict)
     memberships: dict[tuple[str, str], dict[str, Member]] = field(default_factory=dict)
     """The members of a conversation and a user, by their ids."""
+    asked: set[tuple[str, str]] = field(default_factory=set)
+    """The names and conversations of the callers that were looked up, whether or not there are such users."""
+
+    def __len__(self) -> int:
+        return len(self.conversations) + len(self.members) + len(self.asked)
 
     def add_user(self, user: User) -> None:
         """Let a user be found by id and by name."""
