@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import make_url
@@ -17,7 +17,7 @@ from conversation_kit.domain.errors import ConfigurationError
 from conversation_kit_sql import sharing
 from conversation_kit_sql.connecting import make_engine
 from conversation_kit_sql.failures import is_broken
-from conversation_kit_sql.prepared import translated
+from conversation_kit_sql.prepared import PIPELINE, translated
 
 EngineSource: TypeAlias = str | Engine | Callable[[], Engine]
 CHECKPOINT_AFTER = 2000
@@ -51,7 +51,10 @@ class Database:
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self.is_shared = isinstance(self.engine.pool, StaticPool)
         """Whether all use is of one connection, so that reads must wait for writes."""
-        self._keeps = self.owns_engine and not self.is_shared
+        self.keeps = self.owns_engine and not self.is_shared
+        """Whether all writes go over one connection that nobody else has."""
+        self.transactions = 0
+        """How many have begun to write."""
         self._disposed = False
         self._snapshot = SNAPSHOT.get(self.engine.dialect.name, SNAPSHOT["mysql"])
         if self.is_sqlite and not self.is_shared and self.engine.url.database in (None, "", ":memory:"):
@@ -80,7 +83,7 @@ class Database:
                 # After a restart of the database the others are dead too.
                 self._close_readers(dead=is_broken(error))
                 raise
-            if self._keeps:
+            if self.keeps:
                 self._readers.append(connection)
                 if self._disposed:
                     self._close_readers(dead=True)  # this read was under way when the others were closed
@@ -101,10 +104,11 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """A transaction that writes; commits at the end of the block."""
         with self.writer:
+            self.transactions += 1
             connection = self._kept
             if connection is None:
                 connection = self._connect("READ COMMITTED")
-                if self._keeps:
+                if self.keeps:
                     self._kept = connection
             try:
                 with connection.begin():
@@ -116,7 +120,7 @@ class Database:
                     self._forget()
                 raise
             finally:
-                if not self._keeps:
+                if not self.keeps:
                     connection.close()
                 elif self._disposed:
                     self._forget(dead=True)
@@ -126,12 +130,14 @@ class Database:
         if self.is_sqlite:
             return connection  # it is not the driver that begins transactions: see _begin
         try:
-            return connection.execution_options(isolation_level=isolation)
+            connection = connection.execution_options(isolation_level=isolation)
         except Exception as error:
             # SQLAlchemy passes on what the driver says of this as it is.
             told = translated(connection, error, f"SET TRANSACTION ISOLATION LEVEL {isolation}", None)
             connection.close()
             raise told from error
+        pipeline = _find_pipeline(connection)
+        return connection if pipeline is None else connection.execution_options(**{PIPELINE: pipeline})
 
     def _begin(self, connection: Connection, statement: str) -> None:
         """Begin a transaction, on SQLite without its driver, which would do it only at the first write, and as a reader that cannot write.
@@ -173,7 +179,7 @@ class Database:
     def dispose(self) -> None:
         """Close what is ours."""
         with self.writer:
-            self._disposed = self._keeps
+            self._disposed = self.keeps
             self._forget(dead=True)
             self._close_readers(dead=True)
             if self.owns_engine:
@@ -181,6 +187,17 @@ class Database:
             file, self._file = self._file, None
             if file is not None:
                 sharing.leave(file)
+
+
+def _find_pipeline(connection: Connection) -> Any:
+    """That of the driver's connection, which keeps it for as long as it lives; ``None`` if it can have none."""
+    if connection.dialect.driver != "psycopg":
+        return None
+    if PIPELINE not in connection.info:
+        from conversation_kit_sql.pipeline import pipeline_of  # where there is no psycopg, it cannot be imported
+
+        connection.info[PIPELINE] = pipeline_of(connection.connection.driver_connection)
+    return connection.info[PIPELINE]
 
 
 def _close(connection: Connection, *, dead: bool) -> None:

@@ -13,8 +13,11 @@ from conversation_kit.domain.errors import ConfigurationError, StorageUnavailabl
 
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
 
-_CONFLICTS = frozenset({"40001", "40P01", 1213, 1020})
-"""Two transactions that cannot be put in a row, or that wait for each other: PostgreSQL and its kin, then MySQL and MariaDB."""
+_CONFLICTS = frozenset({"40001", "40P01", "26000", 1213, 1020})
+"""Two transactions that cannot be put in a row, or that wait for each other: PostgreSQL and its kin, then MySQL and MariaDB.
+
+And a connection that has forgotten a prepared statement, as psycopg makes it do when a transaction is rolled back.
+"""
 
 _HELD = frozenset({"55P03", 1205, 3572})
 """A lock was not to be had in time."""

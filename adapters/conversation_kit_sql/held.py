@@ -34,9 +34,9 @@ class Held:
         free: set[Key] = set()
         there: set[Key] = set()
         for application_id in sorted({key[0] for key in wanted}):
-            parameters = {"a": application_id, "cs": sorted(key[1] for key in wanted if key[0] == application_id)}
-            there.update((application_id, row[0]) for row in self._statements.conversation_ids.rows(connection, parameters))
-            free.update((application_id, row[0]) for row in self._statements.free_conversations.rows(connection, parameters))
+            ids = sorted((key[1],) for key in wanted if key[0] == application_id)
+            there.update((application_id, row[0]) for row in self._statements.conversation_ids.rows(connection, ids, application_id))
+            free.update((application_id, row[0]) for row in self._statements.free_conversations.rows(connection, ids, application_id))
         held = there - free
         self._keys -= wanted
         self._keys |= held

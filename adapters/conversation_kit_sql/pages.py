@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, ScalarSelect, Select, bindparam, case, cast, func, select
+from sqlalchemy import Connection, ScalarSelect, Select, case, cast, func, select
 from sqlalchemy.types import String
 
 from conversation_kit.domain.errors import RequestError
@@ -15,7 +16,7 @@ from conversation_kit.domain.models import MemberState, Receipt, ReceiptKind
 from conversation_kit.domain.reading import Access, EventRange
 from conversation_kit.domain.rules import check_reader
 from conversation_kit_sql.page_memory import PageKey, PageMemory, Remembered
-from conversation_kit_sql.prepared import Prepared, asked
+from conversation_kit_sql.prepared import Prepared, asked, fixed, together
 from conversation_kit_sql.tables import Tables, to_instant
 
 DATABASES = ("sqlite", "postgresql")
@@ -45,7 +46,7 @@ class Pages:
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._prepared: dict[tuple[str, bool, int], Prepared] = {}
+        self._prepared: dict[tuple[str, bool], Prepared] = {}
 
     def read(self, connection: Connection, reads: Sequence[PageRead], memory: PageMemory | None = None) -> list[EventPage | RequestError]:
         """What ``Storage.list_events`` answers to each of ``reads``, or raises. ``memory`` is for reading what is committed only."""
@@ -59,18 +60,17 @@ class Pages:
     def _read(
         self, connection: Connection, reads: Sequence[tuple[int, PageRead]], descending: bool, memory: PageMemory | None
     ) -> Iterator[tuple[int, EventPage | RequestError]]:
-        key = (connection.dialect.name, descending, len(reads))
+        key = (connection.dialect.name, descending)
         prepared = self._prepared.get(key)
         if prepared is None:
-            prepared = self._prepared[key] = Prepared(self._statement(*key))
+            prepared = self._prepared[key] = Prepared(partial(self._statement, *key), *_COLUMNS, common=())
         remembered = [memory.find(read.key) if memory is not None else None for _, read in reads]
-        parameters: dict[str, Any] = {}
-        for row, (_, read) in enumerate(reads):
-            old = remembered[row]
-            for name, value in zip(_COLUMNS, (row, *_bounds(read), None if old is None else old.latest), strict=True):
-                parameters[f"{name}_{row}"] = value
+        asking = zip(reads, remembered, strict=True)
+        statement = prepared.of(
+            connection, [(row, *_bounds(read), old.latest if old is not None else None) for row, ((_, read), old) in enumerate(asking)]
+        )
         rows: dict[int, list[Any]] = {}
-        for found in prepared.rows(connection, parameters):
+        for found in together(connection, [statement])[0]:
             rows.setdefault(found[0], []).append(found)
         for row, (number, read) in enumerate(reads):
             try:
@@ -92,8 +92,8 @@ class Pages:
         if descending:
             least, greatest = (func.min, func.max) if database == "sqlite" else (func.least, func.greatest)
             end = least(conversation.c.sequence_number, last)
-            first, last = greatest(first, end - wanted.c.through + _fixed(1)), end - wanted.c.skipped
-        present = member.c.state != bindparam(None, MemberState.LEFT, type_=member.c.state.type, literal_execute=True)
+            first, last = greatest(first, end - wanted.c.through + fixed(1)), end - wanted.c.skipped
+        present = member.c.state != fixed(MemberState.LEFT, member.c.state.type)
         of_member = (member.c.application_id == wanted.c.a) & (member.c.conversation_id == wanted.c.c) & (member.c.user_id == user.c.id)
         of_conversation = (latest.c.application_id == wanted.c.a) & (latest.c.conversation_id == wanted.c.c)
 
@@ -135,7 +135,7 @@ class Pages:
         columns = [receipt.c.event_id, receipt.c.member_id, receipt.c.kind, receipt.c.timestamp, receipt.c.receipt_id]
         text: Any = cast(columns[0], String)
         for column in columns[1:]:
-            text = text + _fixed(_FIELD) + cast(column, String)
+            text = text + fixed(_FIELD) + cast(column, String)
         rows = select(text.label("data")).where(*where).order_by(receipt.c.event_id, receipt.c.member_id, receipt.c.kind)
         return self._joined(rows, wanted, _ROW)
 
@@ -176,11 +176,6 @@ def _page(read: PageRead, rows: Sequence[Any], old: Remembered | None) -> tuple[
         return old.page, None
     a, c = read.access.application_id, read.conversation_id
     return EventPage(a, c, read.wanted.ids(number), text or "", _receipts(c, receipts) if receipts else {}), latest
-
-
-def _fixed(value: str | int) -> Any:
-    """A part of the statement's own words and no parameter."""
-    return bindparam(None, value, unique=True, literal_execute=True)
 
 
 def _receipts(conversation_id: str, text: str) -> dict[int, list[Receipt]]:

@@ -1,4 +1,4 @@
-"""Statements of the hot paths, compiled once and run by the driver's own cursor.
+"""Statements of the hot paths, compiled once and run by the driver's own cursor, or by its pipeline where it has one.
 
 SQLAlchemy spends more time on an execution and on its rows than SQLite does on the work; so what happens for every message goes past it.
 Parameters and rows are the database's own values: milliseconds for instants, text for JSON, words for enumerations.
@@ -6,118 +6,142 @@ Parameters and rows are the database's own values: milliseconds for instants, te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, SelectBase, bindparam, select, union_all
+from sqlalchemy import Connection, Dialect, SelectBase, bindparam, select, union_all
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.expression import ClauseElement
 
-Compiled: TypeAlias = tuple[str, tuple[str, ...] | None]
-"""A statement in a database's own words, and the names of its parameters in their order, or ``None`` where they go by name."""
+from conversation_kit_sql.failures import is_broken
+
+PIPELINE = "conversation_kit_pipeline"
+"""The execution option of connections that have a pipeline."""
+
+Statement: TypeAlias = tuple[str, Any]
+"""A statement in a database's own words with its parameters."""
+
+Bind: TypeAlias = Callable[[Sequence[Any]], Any]
+"""Makes parameters as the driver takes them, of values in the order of their names."""
 
 
 class Prepared:
-    """A statement with parameters by name; those in ``lists`` are lists that are not empty, to be searched for with ``IN``.
+    """A statement that looks up or writes many rows at once, made by ``make`` for a number of them.
 
-    A list is filled up to the next power of two with its last value, so that few different statements come about and a database that keeps
-    plans finds them again.
+    Parameters are ``<name>_<row>``, and those in ``common`` are the same for all rows. At most ``most`` rows, a power of two, go into one
+    statement. Not the driver's ``executemany``: SQLite's lets the event loop have the interpreter back after every row, and others take a
+    round trip for each.
     """
 
-    __slots__ = ("_compiled", "_lists", "_statement")
+    __slots__ = ("_bound", "_common", "_make", "_most", "_names")
 
-    def __init__(self, statement: ClauseElement, *lists: str) -> None:
-        self._statement = statement
-        self._lists = lists
-        self._compiled: dict[tuple[Any, ...], Compiled] = {}
-
-    def rows(self, connection: Connection, parameters: Mapping[str, Any]) -> Sequence[Any]:
-        """The rows as tuples. Raises the ``DBAPIError`` that SQLAlchemy would."""
-        if self._lists:
-            lists = {name: _filled(parameters[name]) for name in self._lists}
-            text, names = self._text(connection, lists)
-            parameters = {**parameters, **{f"{name}_{n}": value for name, values in lists.items() for n, value in enumerate(values, 1)}}
-        else:
-            text, names = self._text(connection, {})
-        cursor = connection.connection.cursor()
-        try:
-            cursor.execute(text, parameters if names is None else [parameters[name] for name in names])
-            found = cursor.fetchall()
-            cursor.close()
-        except Exception as error:
-            raise translated(connection, error, text, cursor) from error
-        return found
-
-    def run(self, connection: Connection, parameters: Mapping[str, Any]) -> None:
-        """Carry it out; it has no lists. Raises the ``DBAPIError`` that SQLAlchemy would."""
-        text, names = self._text(connection, {})
-        cursor = connection.connection.cursor()
-        try:
-            cursor.execute(text, parameters if names is None else [parameters[name] for name in names])
-            cursor.close()
-        except Exception as error:
-            raise translated(connection, error, text, cursor) from error
-
-    def _text(self, connection: Connection, lists: Mapping[str, Sequence[Any]]) -> Compiled:
-        dialect = connection.dialect
-        key = (dialect.name, dialect.driver, *[len(values) for values in lists.values()])
-        compiled = self._compiled.get(key)
-        if compiled is None:
-            made: Any = self._statement.compile(dialect=dialect)
-            if isinstance(self._statement, SelectBase):
-                # The lists are written out only where there are values, whichever they are.
-                stand_ins = {name: lists.get(name) for parameter, name in made.bind_names.items() if parameter.required}
-                statement = self._statement.params(stand_ins)
-                made = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-            compiled = self._compiled[key] = (str(made), None if made.positiontup is None else tuple(made.positiontup))
-        return compiled
-
-
-class PreparedRows:
-    """A statement that writes or looks up many rows at once, made by ``make`` for a number of them; parameters are ``<name>_<row>``.
-
-    Not the driver's ``executemany``: SQLite's lets the event loop have the interpreter back after every row, and others take a round trip
-    for each.
-    """
-
-    __slots__ = ("_make", "_names", "_prepared")
-
-    def __init__(self, make: Callable[[int], ClauseElement], *names: str, most: int) -> None:
-        """At most ``most`` rows, a power of two, go into one statement."""
+    def __init__(self, make: Callable[[int], ClauseElement], *names: str, common: Sequence[str] = ("a",), most: int = 64) -> None:
         self._make = make
         self._names = names
-        sizes = (1 << power for power in range(most.bit_length() - 1, -1, -1))
-        self._prepared: dict[int, Prepared | None] = dict.fromkeys(sizes)
+        self._common = common
+        self._most = most
+        self._bound: dict[tuple[Any, ...], tuple[str, Bind]] = {}
 
-    def run(self, connection: Connection, rows: Sequence[Sequence[Any]], **common: Any) -> None:
-        """Write all of ``rows``, whose values stand in the order of the names. Raises the ``DBAPIError`` that SQLAlchemy would."""
+    def exactly(self, connection: Connection, rows: Sequence[Sequence[Any]], *common: Any) -> list[Statement]:
+        """Statements that take each row once."""
+        statements = []
         start = 0
-        for size in self._prepared:
-            while len(rows) - start >= size:
-                self._sized(size).run(connection, self._parameters(rows[start : start + size], common))
-                start += size
+        while start < len(rows):
+            size = min(self._most, 1 << ((len(rows) - start).bit_length() - 1))
+            statements.append(self.of(connection, rows[start : start + size], *common))
+            start += size
+        return statements
 
-    def search(self, connection: Connection, rows: Sequence[Sequence[Any]], **common: Any) -> list[Any]:
+    def filled(self, connection: Connection, rows: Sequence[Sequence[Any]], *common: Any) -> list[Statement]:
+        """Fewer statements, which take some rows more than once: so that few different ones come about, whose plans a database keeps."""
+        statements = []
+        for start in range(0, len(rows), self._most):
+            some = rows[start : start + self._most]
+            size = 1 << (len(some) - 1).bit_length()
+            statements.append(self.of(connection, [*some, *[some[-1]] * (size - len(some))], *common))
+        return statements
+
+    def of(self, connection: Connection, rows: Sequence[Sequence[Any]], *common: Any) -> Statement:
+        """One statement for so many rows."""
+        dialect, piped = connection.dialect, PIPELINE in connection.get_execution_options()
+        key = (dialect.name, dialect.driver, piped, len(rows))
+        found = self._bound.get(key)
+        if found is None:
+            names = [*self._common, *[f"{name}_{row}" for row in range(len(rows)) for name in self._names]]
+            found = self._bound[key] = _compiled(self._make(len(rows)), names, _numbered(dialect) if piped else dialect)
+        text, bind = found
+        return text, bind([*common, *chain.from_iterable(rows)])
+
+    def found(self, connection: Connection, *common: Any) -> Sequence[Any]:
+        """The rows of a statement all of whose parameters are ``common``. Raises the ``DBAPIError`` that SQLAlchemy would."""
+        return together(connection, [self.of(connection, [()], *common)])[0]
+
+    def rows(self, connection: Connection, rows: Sequence[Sequence[Any]], *common: Any) -> list[Any]:
         """What is found for all of ``rows``, some of it more than once. Raises the ``DBAPIError`` that SQLAlchemy would."""
-        found: list[Any] = []
-        most = next(iter(self._prepared))
-        for start in range(0, len(rows), most):
-            some = _filled(rows[start : start + most])
-            found += self._sized(len(some)).rows(connection, self._parameters(some, common))
+        return [row for found in together(connection, self.filled(connection, rows, *common)) for row in found]
+
+
+def together(connection: Connection, statements: Sequence[Statement], in_doubt: Callable[[], None] | None = None) -> list[Sequence[Any]]:
+    """Run statements in their order, in one round trip where the driver can, and return the rows of each as tuples.
+
+    With ``in_doubt`` they are the last of their transaction and may commit it. It is called when the connection breaks meanwhile:
+    nobody knows then whether that happened. Raises the ``DBAPIError`` that SQLAlchemy would; unless the connection is broken, nothing is
+    committed.
+    """
+    if not statements:
+        return []
+    pipeline = connection.get_execution_options().get(PIPELINE)
+    if pipeline is not None:
+        try:
+            found: list[Sequence[Any]] = pipeline.run(statements, commit=in_doubt is not None)
+        except Exception as error:
+            told = translated(connection, error, statements[0][0], None)
+            if in_doubt is not None and is_broken(told):
+                in_doubt()
+            raise told from error
         return found
+    found = []
+    for text, parameters in statements:
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(text, parameters)
+            found.append(cursor.fetchall() if cursor.description else ())
+            cursor.close()
+        except Exception as error:
+            raise translated(connection, error, text, cursor) from error
+    return found
 
-    def _parameters(self, rows: Sequence[Sequence[Any]], common: Mapping[str, Any]) -> dict[str, Any]:
-        parameters = dict(common)
-        for number, row in enumerate(rows):
-            for name, value in zip(self._names, row, strict=True):
-                parameters[f"{name}_{number}"] = value
-        return parameters
 
-    def _sized(self, size: int) -> Prepared:
-        prepared = self._prepared[size]
-        if prepared is None:
-            prepared = self._prepared[size] = Prepared(self._make(size))
-        return prepared
+def _compiled(statement: Any, names: Sequence[str], dialect: Dialect) -> tuple[str, Bind]:
+    made: Any = statement.compile(dialect=dialect)
+    if isinstance(statement, SelectBase):
+        # Literals are written out only where there are values, whichever they are.
+        stand_ins = {name: None for parameter, name in made.bind_names.items() if parameter.required}
+        made = statement.params(stand_ins).compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    if made.positiontup is None:
+        return str(made), lambda values: dict(zip(names, values, strict=True))
+    places = [names.index(name) for name in made.positiontup]
+    if places == list(range(len(names))):
+        return str(made), _as_they_are
+    return str(made), itemgetter(*places)
+
+
+def _as_they_are(values: Sequence[Any]) -> Sequence[Any]:
+    return values
+
+
+def _numbered(dialect: Dialect) -> Dialect:
+    """The same with parameters like ``$1``, which go to the server as they are."""
+    make: Any = type(dialect)
+    numbered: Dialect = make(paramstyle="numeric_dollar")
+    return numbered
+
+
+def fixed(value: Any, type: Any = None) -> Any:
+    """A part of the statement's own words and no parameter."""
+    return bindparam(None, value, type_=type, unique=True, literal_execute=True)
 
 
 def asked(rows: int, **types: Any) -> Any:
@@ -127,11 +151,6 @@ def asked(rows: int, **types: Any) -> Any:
     """
     selects = [select(*[bindparam(f"{name}_{row}", type_=type).label(name) for name, type in types.items()]) for row in range(rows)]
     return (union_all(*selects) if rows > 1 else selects[0]).subquery("asked")
-
-
-def _filled(values: Sequence[Any]) -> list[Any]:
-    size = 1 << (len(values) - 1).bit_length()
-    return [*values, *[values[-1]] * (size - len(values))]
 
 
 def translated(connection: Connection, error: Exception, statement: str, cursor: Any) -> Exception:

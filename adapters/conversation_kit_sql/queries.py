@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, func, select
+from sqlalchemy import Connection, Table, func, select
 
 from conversation_kit.domain.errors import event_not_found, leg_not_found, member_not_found, user_not_found
 from conversation_kit.domain.events import SEPARATOR, Event, EventPage
-from conversation_kit.domain.models import Conversation, Leg, Member, MemberState, Receipt, User
+from conversation_kit.domain.models import Conversation, Leg, Member, Receipt, User
 from conversation_kit.domain.reading import Access, EventRange, Page, Slice
 from conversation_kit.domain.rules import check_access
 from conversation_kit_sql.pages import DATABASES, PageRead
-from conversation_kit_sql.rows import to_leg, to_model
+from conversation_kit_sql.prepared import together
+from conversation_kit_sql.rows import conversation_of, member_of, membership_of, reader_of, to_leg, to_model, user_of
 from conversation_kit_sql.statements import Statements
-
-_USER = len(fields(User))
-_MEMBER = _USER + len(fields(Conversation))
+from conversation_kit_sql.tables import to_number
 
 
 def readable(connection: Connection, statements: Statements, access: Access, conversation_id: str) -> Conversation:
     """The conversation, if ``access`` may read it. Raises what ``check_access`` raises."""
     conversation, user, own = None, None, []
     if access.user_name is None:
-        row = connection.execute(statements.conversation, {"a": access.application_id, "c": conversation_id}).first()
-        conversation = to_model(Conversation, row) if row is not None else None
+        for row in statements.conversation.found(connection, access.application_id, conversation_id):
+            conversation = conversation_of(tuple(row))
     else:
-        parameters = {"a": access.application_id, "c": conversation_id, "name": access.user_name}
-        for row in connection.execute(statements.reader, parameters).all():
-            user = User(*row[:_USER])
-            conversation = Conversation(*row[_USER:_MEMBER]) if row[_USER] is not None else None
-            if row[_MEMBER] is not None:
-                own.append(Member(*row[_MEMBER:]))
+        for row in statements.reader.found(connection, access.application_id, conversation_id, access.user_name):
+            user, conversation, member = reader_of(tuple(row))
+            if member is not None:
+                own.append(member)
     check_access(access, conversation, user, own)
     assert conversation is not None
     return conversation
@@ -46,8 +42,8 @@ def get_conversation(
     conversation = readable(connection, statements, access, conversation_id)
     if members == 0:
         return conversation, []
-    parameters = {"a": access.application_id, "c": conversation_id, "limit": members}
-    return conversation, [to_model(Member, row) for row in connection.execute(statements.members_present_first, parameters)]
+    rows = statements.members_present_first.found(connection, access.application_id, conversation_id, members)
+    return conversation, [member_of(tuple(row)) for row in rows]
 
 
 def list_conversations(
@@ -68,13 +64,14 @@ def expired_conversations(connection: Connection, statements: Statements, applic
 
 def get_user(connection: Connection, statements: Statements, application_id: str, id: str | None, name: str | None) -> User:
     """See ``Storage.get_user``."""
-    if id is not None:
-        row = connection.execute(statements.user, {"a": application_id, "id": id}).first()
-    else:
-        row = connection.execute(statements.user_named, {"a": application_id, "name": name}).first()
-    if row is None:
+    rows = (
+        statements.user.found(connection, application_id, id)
+        if id is not None
+        else statements.user_named.found(connection, application_id, name)
+    )
+    if not rows:
         raise user_not_found(id or name or "")
-    return to_model(User, row)
+    return user_of(tuple(rows[0]))
 
 
 def hold_user(connection: Connection, statements: Statements, application_id: str, user_id: str) -> User:
@@ -109,43 +106,32 @@ def list_memberships(
     connection: Connection, statements: Statements, application_id: str, user_id: str, page: Page, now: datetime
 ) -> Slice[tuple[Conversation, Member]]:
     """See ``Storage.list_memberships``."""
-    conversation, member = statements.tables.conversation, statements.tables.member
-    together = member.join(
-        conversation,
-        (conversation.c.application_id == member.c.application_id) & (conversation.c.id == member.c.conversation_id),
+    wanted = (application_id, user_id, to_number(now))
+    query = statements.page_of_memberships[page.descending]
+    counted, rows = together(
+        connection, [statements.count_memberships.of(connection, [()], *wanted), query.of(connection, [()], *wanted, page.size, page.index)]
     )
-    where = (
-        member.c.application_id == application_id,
-        member.c.user_id == user_id,
-        member.c.state != MemberState.LEFT,
-        (conversation.c.expires_at.is_(None)) | (conversation.c.expires_at > now),
-    )
-    total = connection.execute(select(func.count()).select_from(together).where(*where)).scalar_one()
-    order = (conversation.c.created, conversation.c.id, member.c.created, member.c.id)
-    query: Select[Any] = select(conversation, member).select_from(together).where(*where).limit(page.size).offset(page.index)
-    rows = connection.execute(query.order_by(*(column.desc() if page.descending else column for column in order)))
-    width = len(conversation.c)
-    return Slice([(Conversation(*row[:width]), Member(*row[width:])) for row in rows], total)
+    return Slice([membership_of(tuple(row)) for row in rows], counted[0][0])
 
 
 def list_members(connection: Connection, statements: Statements, access: Access, conversation_id: str, page: Page) -> Slice[Member]:
     """See ``Storage.list_members``."""
     readable(connection, statements, access, conversation_id)
-    table = statements.tables.member
-    where = (table.c.application_id == access.application_id, table.c.conversation_id == conversation_id)
-    total = connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one()
-    order = (table.c.created.desc(), table.c.id.desc()) if page.descending else (table.c.created, table.c.id)
-    rows = connection.execute(select(table).where(*where).order_by(*order).limit(page.size).offset(page.index))
-    return Slice([to_model(Member, row) for row in rows], total)
+    wanted = (access.application_id, conversation_id)
+    query = statements.page_of_members[page.descending]
+    counted, rows = together(
+        connection, [statements.count_members.of(connection, [()], *wanted), query.of(connection, [()], *wanted, page.size, page.index)]
+    )
+    return Slice([member_of(tuple(row)) for row in rows], counted[0][0])
 
 
 def get_member(connection: Connection, statements: Statements, access: Access, conversation_id: str, member_id: str) -> Member:
     """See ``Storage.get_member``."""
     readable(connection, statements, access, conversation_id)
-    row = connection.execute(statements.member, {"a": access.application_id, "c": conversation_id, "id": member_id}).first()
-    if row is None:
+    rows = statements.member.found(connection, access.application_id, conversation_id, member_id)
+    if not rows:
         raise member_not_found(member_id)
-    return to_model(Member, row)
+    return member_of(tuple(rows[0]))
 
 
 def list_events(connection: Connection, statements: Statements, access: Access, conversation_id: str, wanted: EventRange) -> EventPage:

@@ -16,10 +16,7 @@ from conversation_kit_sql.tables import to_instant
 
 M = TypeVar("M", Conversation, User, Member, Receipt, Leg)
 _NAMES = {model: tuple(field.name for field in fields(model)) for model in (Conversation, User, Member, Receipt, Leg)}
-
-
-WIDTH_OF_USER = len(_NAMES[User])
-"""How many columns a user has, where those of something else follow."""
+_WIDTH_OF_USER = len(_NAMES[User])
 
 
 def to_row(model: Conversation | User | Member | Receipt | Leg, **more: Any) -> dict[str, Any]:
@@ -123,6 +120,32 @@ def member_of(row: tuple[Any, ...]) -> Member:
         invited_by,
         *map(_instant, instants),
     )
+
+
+_WIDTH_OF_CONVERSATION = len(_NAMES[Conversation])
+
+
+def membership_of(row: tuple[Any, ...]) -> tuple[Conversation, Member]:
+    """A conversation and the member that follows."""
+    return conversation_of(row[:_WIDTH_OF_CONVERSATION]), member_of(row[_WIDTH_OF_CONVERSATION:])
+
+
+def reader_of(row: tuple[Any, ...]) -> tuple[User, Conversation | None, Member | None]:
+    """A user, and the conversation and the member that follow, if there are any."""
+    more = row[_WIDTH_OF_USER:]
+    conversation, member = more[:_WIDTH_OF_CONVERSATION], more[_WIDTH_OF_CONVERSATION:]
+    return (
+        user_of(row[:_WIDTH_OF_USER]),
+        None if conversation[0] is None else conversation_of(conversation),
+        None if member[0] is None else member_of(member),
+    )
+
+
+@lru_cache(maxsize=2048)
+def caller_of(row: tuple[Any, ...]) -> tuple[User, Member | None]:
+    """A user and the member that follows, if there is one."""
+    member = row[_WIDTH_OF_USER:]
+    return user_of(row[:_WIDTH_OF_USER]), None if member[0] is None else member_of(member)
 
 
 def receipt_of(row: tuple[Any, ...]) -> Receipt:

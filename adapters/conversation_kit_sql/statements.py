@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Insert, Select, Table, Update, bindparam, case, delete, insert, select, update
+from sqlalchemy import BigInteger, Column, Insert, Select, Table, Update, bindparam, case, delete, func, insert, select, update
 
 from conversation_kit.domain.models import LIVE, MemberState
 from conversation_kit_sql.pages import Pages
-from conversation_kit_sql.prepared import Prepared, PreparedRows, asked
+from conversation_kit_sql.prepared import Prepared, asked, fixed
 from conversation_kit_sql.tables import Tables
 
 
@@ -27,54 +27,43 @@ class Statements:
             tables.receipt,
             tables.leg,
         )
-        self.conversation = _of(conversation).where(conversation.c.id == bindparam("c"))
-        # In the order of their ids, so that two processes that lock several never wait for each other.
-        locked = _of(conversation).where(conversation.c.id.in_(_list("cs"))).order_by(conversation.c.id).with_for_update()
-        for name in ("mysql", "mariadb"):
-            # Of a small table they would rather read and lock every row, and so wait for those that nobody asked for.
-            locked = locked.with_hint(conversation, "FORCE INDEX (PRIMARY)", name)
-        self.lock_conversations = Prepared(locked, "cs")
-        ids = locked.with_only_columns(conversation.c.id)
-        self.free_conversations = Prepared(ids.with_for_update(skip_locked=True), "cs")
-        self.conversation_ids = Prepared(
-            _of(conversation).with_only_columns(conversation.c.id).where(conversation.c.id.in_(_list("cs"))), "cs"
-        )
-        self.user = _of(user).where(user.c.id == bindparam("id"))
-        self.user_named = _of(user).where(user.c.name == bindparam("name"))
-        users_named = _of(user).where(user.c.name.in_(_list("names")))
-        self.hold_user = self.user.with_for_update()
-        hold_users = _of(user).where(user.c.id.in_(_list("ids"))).order_by(user.c.id).with_for_update(read=True)
-        self.hold_users = Prepared(hold_users, "ids")
-        self.hold_users_named = Prepared(users_named.order_by(user.c.id).with_for_update(read=True), "names")
+        self.conversation = _one(_of(conversation).where(conversation.c.id == bindparam("c")), "c")
+        self.lock_conversations = Prepared(partial(_lock, conversation), "id")
+        self.free_conversations = Prepared(partial(_free, conversation), "id")
+        self.conversation_ids = Prepared(partial(_ids, conversation), "id")
+        by_id = _of(user).where(user.c.id == bindparam("id"))
+        self.user = _one(by_id, "id")
+        self.user_named = _one(_of(user).where(user.c.name == bindparam("name")), "name")
+        self.hold_user = by_id.with_for_update()
+        self.hold_users = Prepared(partial(_hold, user, "id"), "id")
+        self.hold_users_named = Prepared(partial(_hold, user, "name"), "name")
 
         in_conversation = member.c.conversation_id == bindparam("c")
         in_conversations = member.c.conversation_id.in_(_list("cs"))
-        by_age = (member.c.created, member.c.id)
-        self.member = _of(member).where(in_conversation, member.c.id == bindparam("id"))
-        self.members = _of(member).where(in_conversations, member.c.id.in_(_list("ids")))
+        self.member = _one(_of(member).where(in_conversation, member.c.id == bindparam("id")), "c", "id")
         # By a user's name and a conversation's id.
-        self.callers = PreparedRows(partial(_callers, user, member), "name", "conversation", most=64)
+        self.callers = Prepared(partial(_callers, user, member), "name", "conversation")
         # By a conversation's id and a member's or a user's.
-        self.members_named = PreparedRows(partial(_members, member, "id"), "conversation", "wanted", most=64)
-        self.members_of_users = PreparedRows(partial(_members, member, "user_id"), "conversation", "wanted", most=64)
-        self.member_keys = self.members.with_only_columns(member.c.conversation_id, member.c.id)
-        self.members_present_first = (
-            _of(member).where(in_conversation).order_by(member.c.state == MemberState.LEFT, *by_age).limit(bindparam("limit"))
+        self.members_named = Prepared(partial(_members, member, "id"), "conversation", "wanted")
+        self.members_of_users = Prepared(partial(_members, member, "user_id"), "conversation", "wanted")
+        self.member_keys = (
+            _of(member).where(in_conversations, member.c.id.in_(_list("ids"))).with_only_columns(member.c.conversation_id, member.c.id)
         )
+        has_left = member.c.state == fixed(MemberState.LEFT, member.c.state.type)
+        present_first = _of(member).where(in_conversation).order_by(has_left, member.c.created, member.c.id)
+        # Without an offset of ours SQLAlchemy makes up a parameter for one.
+        self.members_present_first = _one(present_first.limit(_count("limit")).offset(fixed(0)), "c", "limit")
+        self.count_members = _one(
+            select(func.count()).select_from(member).where(member.c.application_id == bindparam("a"), in_conversation), "c"
+        )
+        self.page_of_members = _pages(_of(member).where(in_conversation), member.c.created, member.c.id, names=("c",))
         # Whether or not there is such a conversation, and once for each invited or joined membership in it.
-        self.reader = (
-            select(user, conversation, member)
-            .select_from(user)
-            .outerjoin(conversation, (conversation.c.application_id == bindparam("a")) & (conversation.c.id == bindparam("c")))
-            .outerjoin(
-                member,
-                (member.c.application_id == bindparam("a"))
-                & (member.c.conversation_id == conversation.c.id)
-                & (member.c.user_id == user.c.id)
-                & (member.c.state != MemberState.LEFT),
-            )
-            .where(user.c.application_id == bindparam("a"), user.c.name == bindparam("name"))
-        )
+        self.reader = _one(_reader(user, conversation, member), "c", "name")
+        theirs = _memberships(conversation, member)
+        of_user = ("user", "now")
+        self.count_memberships = _one(theirs.with_only_columns(func.count()), *of_user)
+        order = (conversation.c.created, conversation.c.id, member.c.created, member.c.id)
+        self.page_of_memberships = _pages(theirs, *order, names=of_user)
 
         of_log = (event.c.application_id == bindparam("a"), event.c.conversation_id == bindparam("c"))
         self.event = select(event.c.data).where(*of_log, event.c.id == bindparam("id"))
@@ -105,11 +94,11 @@ class Statements:
         self.insert_conversation = insert(conversation)
         self.insert_user = insert(user)
         self.insert_member = insert(member)
-        self.insert_events = PreparedRows(partial(_insert_rows, event), *event.c.keys(), most=64)
+        self.insert_events = Prepared(partial(_insert_rows, event), "conversation_id", "id", "data")
         self.insert_receipt = insert(receipt)
         self.insert_leg = insert(leg)
         self._update_conversation: dict[tuple[str, ...], Update] = {}
-        self.move_on = PreparedRows(partial(_move_on, conversation), "id", "number", most=16)
+        self.move_on = Prepared(partial(_move_on, conversation), "id", "number", most=16)
         self.update_user = _update(user, "id")
         self.update_member = _update(member, "conversation_id", "id")
         self.update_event = _update(event, "conversation_id", "id")
@@ -139,8 +128,74 @@ class Statements:
         return statement
 
 
+def _one(statement: Select[Any], *names: str) -> Prepared:
+    """A statement with these parameters after ``a``."""
+    return Prepared(lambda rows: statement, common=("a", *names))
+
+
+def _pages(statement: Select[Any], *order: Column[Any], names: Sequence[str]) -> tuple[Prepared, Prepared]:
+    """A page of what is found, upwards and downwards; after the ``names`` come how many rows, and after how many."""
+    cut = statement.limit(_count("limit")).offset(_count("offset"))
+    names = (*names, "limit", "offset")
+    return _one(cut.order_by(*order), *names), _one(cut.order_by(*[column.desc() for column in order]), *names)
+
+
+def _count(name: str) -> Any:
+    return bindparam(name, type_=BigInteger)
+
+
+def _reader(user: Table, conversation: Table, member: Table) -> Select[Any]:
+    a: Any = bindparam("a")
+    of_user = (member.c.application_id == a) & (member.c.conversation_id == conversation.c.id) & (member.c.user_id == user.c.id)
+    return (
+        select(user, conversation, member)
+        .select_from(user)
+        .outerjoin(conversation, (conversation.c.application_id == a) & (conversation.c.id == bindparam("c")))
+        .outerjoin(member, of_user & _is_present(member))
+        .where(user.c.application_id == a, user.c.name == bindparam("name"))
+    )
+
+
+def _memberships(conversation: Table, member: Table) -> Select[Any]:
+    """Conversations that have not expired, with the invited and joined members of a user."""
+    together = (conversation.c.application_id == member.c.application_id) & (conversation.c.id == member.c.conversation_id)
+    lasts = conversation.c.expires_at.is_(None) | (conversation.c.expires_at > bindparam("now"))
+    return (
+        select(conversation, member)
+        .select_from(member.join(conversation, together))
+        .where(member.c.application_id == bindparam("a"), member.c.user_id == bindparam("user"), _is_present(member), lasts)
+    )
+
+
+def _is_present(member: Table) -> Any:
+    return member.c.state != fixed(MemberState.LEFT, member.c.state.type)
+
+
+def _lock(conversation: Table, rows: int) -> Select[Any]:
+    # In the order of their ids, so that two processes that lock several never wait for each other.
+    locked = _of(conversation).where(_is_one_of(conversation.c.id, rows)).order_by(conversation.c.id).with_for_update()
+    for name in ("mysql", "mariadb"):
+        # Of a small table they would rather read and lock every row, and so wait for those that nobody asked for.
+        locked = locked.with_hint(conversation, "FORCE INDEX (PRIMARY)", name)
+    return locked
+
+
+def _free(conversation: Table, rows: int) -> Select[Any]:
+    return _lock(conversation, rows).with_only_columns(conversation.c.id).with_for_update(skip_locked=True)
+
+
+def _ids(conversation: Table, rows: int) -> Select[Any]:
+    return _of(conversation).with_only_columns(conversation.c.id).where(_is_one_of(conversation.c.id, rows))
+
+
+def _hold(user: Table, key: str, rows: int) -> Select[Any]:
+    return _of(user).where(_is_one_of(user.c[key], rows)).order_by(user.c.id).with_for_update(read=True)
+
+
 def _insert_rows(table: Table, rows: int) -> Insert:
-    return insert(table).values([{column.name: bindparam(f"{column.name}_{row}") for column in table.c} for row in range(rows)])
+    names = [column.name for column in table.c if column.name != "application_id"]
+    values: list[dict[str, Any]] = [{name: bindparam(f"{name}_{row}") for name in names} for row in range(rows)]
+    return insert(table).values([{"application_id": bindparam("a"), **row} for row in values])
 
 
 def _move_on(conversation: Table, rows: int) -> Update:
@@ -155,10 +210,11 @@ def _move_on(conversation: Table, rows: int) -> Update:
 def _callers(user: Table, member: Table, rows: int) -> Select[Any]:
     """Users with their invited and joined memberships in a conversation, and once without if they have none."""
     wanted = asked(rows, name=user.c.name.type, conversation=member.c.conversation_id.type)
-    present = member.c.state != bindparam(None, MemberState.LEFT, type_=member.c.state.type, literal_execute=True)
     a: Any = bindparam("a")
     of_user = (member.c.application_id == a) & (member.c.conversation_id == wanted.c.conversation) & (member.c.user_id == user.c.id)
-    found = wanted.join(user, (user.c.application_id == a) & (user.c.name == wanted.c.name)).outerjoin(member, of_user & present)
+    found = wanted.join(user, (user.c.application_id == a) & (user.c.name == wanted.c.name)).outerjoin(
+        member, of_user & _is_present(member)
+    )
     return select(user, member).select_from(found)
 
 
@@ -168,7 +224,11 @@ def _members(member: Table, key: str, rows: int) -> Select[Any]:
     found = _of(member).join(wanted, (member.c.conversation_id == wanted.c.conversation) & (member.c[key] == wanted.c.wanted))
     if key == "id":
         return found
-    return found.where(member.c.state != bindparam(None, MemberState.LEFT, type_=member.c.state.type, literal_execute=True))
+    return found.where(_is_present(member))
+
+
+def _is_one_of(column: Column[Any], rows: int) -> Any:
+    return column.in_([bindparam(f"{column.name}_{row}", type_=column.type) for row in range(rows)])
 
 
 def _list(name: str) -> Any:

@@ -32,6 +32,7 @@ from conversation_kit_sql.page_memory import PageMemory
 from conversation_kit_sql.pages import DATABASES, PageRead
 from conversation_kit_sql.retries import patiently
 from conversation_kit_sql.runner import Question, Read, Runner
+from conversation_kit_sql.scenes import Scenes
 from conversation_kit_sql.schema import Schema
 from conversation_kit_sql.sessions import way_to
 from conversation_kit_sql.statements import Statements
@@ -78,6 +79,7 @@ class SQLStorage(SQLMethods):
         self._runner: Runner[ChangeUnit | WorkUnit] | None = None
         self._held = Held(self._statements)
         self._memory = PageMemory()
+        self._scenes = Scenes()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -222,12 +224,18 @@ class SQLStorage(SQLMethods):
                 return
         decided = False
 
+        def decide() -> None:
+            nonlocal decided
+            decided = True
+
         def attempt() -> list[Outcome]:
             nonlocal decided
             decided = False
             with self._writing() as connection:
-                outcomes = carry_out(connection, self._statements, tickets)
+                scenes = self._scenes.take(self._database, connection) if self._database is not None else None
+                outcomes = carry_out(connection, self._statements, tickets, decide, scenes)
                 decided = True
+            self._scenes.keep(scenes)
             return outcomes
 
         try:

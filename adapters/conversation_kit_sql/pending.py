@@ -1,0 +1,161 @@
+"""What decisions have changed and is still to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from conversation_kit.domain.errors import duplicate_name
+from conversation_kit.domain.events import Event
+from conversation_kit.domain.models import Conversation, Leg, Member, Receipt, ReceiptKind
+from conversation_kit.domain.scene import Changes
+from conversation_kit_sql.prepared import together
+from conversation_kit_sql.rows import changed, only_moved_on, to_row, to_update
+from conversation_kit_sql.statements import Statements
+from conversation_kit_sql.working import MemberKey
+
+
+@dataclass(slots=True)
+class Pending:
+    """What has to be written, in the order of the statements; of a row that changes twice the last version."""
+
+    application_id: str
+    before: dict[str, Conversation] = field(default_factory=dict)
+    """The conversations as they are in the database."""
+    known: set[MemberKey] = field(default_factory=set)
+    """Members that are in the database."""
+    conversations: dict[str, Conversation] = field(default_factory=dict)
+    members: dict[MemberKey, Member] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    rewritten: list[Event] = field(default_factory=list)
+    receipts: dict[tuple[str, int, str, ReceiptKind], Receipt] = field(default_factory=dict)
+    legs: dict[str, Leg] = field(default_factory=dict)
+    removed_legs: dict[str, None] = field(default_factory=dict)
+    destroyed: list[str] = field(default_factory=list)
+
+    def add(self, changes: Changes[Any], conversation: Conversation | None, is_member: Callable[[MemberKey], bool]) -> None:
+        """Note one decision's changes. There are only legs in play if there was no ``conversation`` before it."""
+        for leg in changes.legs:
+            self.legs[leg.id] = leg
+            self.removed_legs.pop(leg.id, None)
+        for leg_id in changes.removed_legs:
+            self.legs.pop(leg_id, None)
+            self.removed_legs[leg_id] = None
+        if conversation is None:
+            return
+        conversation_id = conversation.id
+        self.before.setdefault(conversation_id, conversation)
+        if changes.destroyed:
+            self.conversations.pop(conversation_id, None)
+            self.destroyed.append(conversation_id)
+            return
+        if changes.conversation is not None:
+            self.conversations[conversation_id] = changes.conversation
+        for member in changes.members:
+            key = (conversation_id, member.id)
+            if key not in self.members and is_member(key):
+                self.known.add(key)
+            self.members[key] = member
+        self.events.extend(changes.events)
+        self.rewritten.extend(changes.rewritten)
+        for receipt in changes.receipts:
+            self.receipts.setdefault((conversation_id, receipt.event_id, receipt.member_id, receipt.kind), receipt)
+
+    def flush(
+        self,
+        connection: Connection,
+        statements: Statements,
+        *,
+        known_legs: set[str],
+        in_doubt: Callable[[], None] | None = None,
+    ) -> bool:
+        """Write it all, and return whether it is nothing but appended events. The known ones are known to have rows.
+
+        With ``in_doubt`` it may be committed, see ``together``. Raises ``duplicate_name``.
+        """
+        a = self.application_id
+        moved = self._flush_conversations(connection, statements)
+        last = statements.move_on.exactly(connection, moved, a)
+        if self.members:
+            self._flush_members(connection, statements)
+        if self.events:
+            rows = [(event.conversation_id, event.id, event.data) for event in self.events]
+            last += statements.insert_events.exactly(connection, rows, a)
+        more = self.rewritten or self.receipts or self.legs or self.removed_legs or self.destroyed
+        if last:
+            together(connection, last, None if more else in_doubt)
+        if more:
+            self._flush_more(connection, statements, known_legs)
+        return not (more or self.members) and len(moved) == len(self.conversations)
+
+    def _flush_more(self, connection: Connection, statements: Statements, known_legs: set[str]) -> None:
+        a = self.application_id
+        rewritten = [
+            {"key_application_id": a, "key_conversation_id": event.conversation_id, "key_id": event.id, "data": event.data}
+            for event in self.rewritten
+        ]
+        _execute(connection, statements.update_event, rewritten)
+        if self.receipts:
+            self._flush_receipts(connection, statements)
+        if self.legs:
+            self._flush_legs(connection, statements, known_legs)
+        _execute(connection, statements.delete_leg, [{"a": a, "id": id} for id in self.removed_legs])
+        for conversation_id in self.destroyed:
+            for statement in statements.delete_conversation:
+                connection.execute(statement, {"a": a, "c": conversation_id})
+
+    def _flush_conversations(self, connection: Connection, statements: Statements) -> list[tuple[str, int]]:
+        """Write all but those to which nothing but events came, and return the ids and numbers of those."""
+        updates: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        moved: list[tuple[str, int]] = []
+        for id, conversation in self.conversations.items():
+            if only_moved_on(self.before[id], conversation):
+                moved.append((id, conversation.sequence_number))
+            elif values := changed(self.before[id], conversation):
+                row = {**values, "key_application_id": self.application_id, "key_id": id}
+                updates.setdefault(tuple(values), []).append(row)
+        for columns, rows in updates.items():
+            try:
+                connection.execute(statements.update_conversation(columns), rows)
+            except IntegrityError as error:
+                # The name is all that can be in the way; among several the storage finds out whose by trying each alone.
+                raise duplicate_name("conversation", rows[0].get("name", "")) from error
+        return moved
+
+    def _flush_members(self, connection: Connection, statements: Statements) -> None:
+        known = self.known
+        unknown = self.members.keys() - known
+        if unknown:
+            parameters = {"a": self.application_id, "cs": sorted({key[0] for key in unknown}), "ids": sorted({key[1] for key in unknown})}
+            known = known.union((row[0], row[1]) for row in connection.execute(statements.member_keys, parameters))
+        new = [to_row(member) for key, member in self.members.items() if key not in known]
+        old = [to_update(member, "conversation_id", "id") for key, member in self.members.items() if key in known]
+        _execute(connection, statements.insert_member, new)
+        _execute(connection, statements.update_member, old)
+
+    def _flush_receipts(self, connection: Connection, statements: Statements) -> None:
+        parameters = {
+            "a": self.application_id,
+            "cs": sorted({key[0] for key in self.receipts}),
+            "ids": sorted({key[1] for key in self.receipts}),
+            "members": sorted({key[2] for key in self.receipts}),
+        }
+        there = {tuple(row) for row in connection.execute(statements.receipt_keys, parameters)}
+        new = [to_row(receipt, application_id=self.application_id) for key, receipt in self.receipts.items() if key not in there]
+        _execute(connection, statements.insert_receipt, new)
+
+    def _flush_legs(self, connection: Connection, statements: Statements, known: set[str]) -> None:
+        unknown = sorted(self.legs.keys() - known)
+        if unknown:
+            known = known.union(connection.execute(statements.leg_ids, {"a": self.application_id, "ids": unknown}).scalars())
+        _execute(connection, statements.insert_leg, [to_row(leg) for leg in self.legs.values() if leg.id not in known])
+        _execute(connection, statements.update_leg, [to_update(leg, "id") for leg in self.legs.values() if leg.id in known])
+
+
+def _execute(connection: Connection, statement: Any, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(statement, rows)
