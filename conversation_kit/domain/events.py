@@ -10,6 +10,7 @@ from datetime import datetime
 from json.encoder import encode_basestring as quoted
 from typing import Any, Final
 
+from conversation_kit.domain.immutable import immutable
 from conversation_kit.domain.models import JSONObject, Receipt, ReceiptKind
 from conversation_kit.domain.times import parse_instant, to_text
 from conversation_kit.domain.values import to_json
@@ -23,7 +24,7 @@ HREF: Final = '"\\/'
 _HREF = re.compile(re.escape(HREF))
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Event:
     """One entry of a conversation's log.
 
