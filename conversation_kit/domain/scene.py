@@ -120,20 +120,22 @@ Decide: TypeAlias = Callable[[Scene], Changes[T]]
 class Draft:
     """Gathers what one decision changes in one conversation at one instant."""
 
+    # Most decisions change one or two things, so that what is not changed is not made.
+    _members: Mapping[str, Member] = {}
+    _events: tuple[Event, ...] = ()
+    _rewritten: tuple[Event, ...] = ()
+    _receipts: tuple[Receipt, ...] = ()
+    _legs: Mapping[str, Leg] = {}
+    _removed_legs: tuple[str, ...] = ()
+    _signals: tuple[Signal, ...] = ()
+    _destroyed = False
+
     def __init__(self, scene: Scene, now: datetime) -> None:
         """Raises ``NotFound`` when the conversation does not exist."""
         self.scene = scene
         self.now = now
         self.conversation = scene.at(now)
         self._before = self.conversation
-        self._members: dict[str, Member] = {}
-        self._events: list[Event] = []
-        self._rewritten: list[Event] = []
-        self._receipts: list[Receipt] = []
-        self._legs: dict[str, Leg] = {}
-        self._removed_legs: list[str] = []
-        self._signals: list[Signal] = []
-        self._destroyed = False
 
     def append(
         self, type: str, body: JSONObject, *, sender: str | None = None, to: str | None = None, body_text: str | None = None
@@ -142,7 +144,7 @@ class Draft:
         number = self.conversation.sequence_number + 1
         self.conversation = at_sequence(self.conversation, number)
         event = self.compose(number, type, body, sender=sender, to=to, body_text=body_text)
-        self._events.append(event)
+        self._events += (event,)
         self.announce(EventCreated(event.application_id, event))
         return event
 
@@ -178,15 +180,15 @@ class Draft:
 
     def rewrite(self, event: Event) -> None:
         """Replace the data of an event that is in the log."""
-        self._rewritten.append(event)
+        self._rewritten += (event,)
 
     def receipt(self, receipt: Receipt) -> None:
         """Note that an event got to a member."""
-        self._receipts.append(receipt)
+        self._receipts += (receipt,)
 
     def announce(self, signal: Signal) -> None:
         """Tell receivers after the commit."""
-        self._signals.append(signal)
+        self._signals += (signal,)
 
     def update(self, **changes: Any) -> None:
         """Change attributes of the conversation."""
@@ -208,17 +210,17 @@ class Draft:
             self.update(expires_at=expiry(self.conversation.properties, self.now))
         elif joined:
             self.update(expires_at=None)
-        self._members[member.id] = member
+        self._members = {**self._members, member.id: member}
 
     def save_leg(self, leg: Leg) -> None:
         """Insert or replace a leg and announce what became of it."""
         old = self._legs.get(leg.id) or self.scene.leg(leg.id)
-        self._legs[leg.id] = leg
+        self._legs = {**self._legs, leg.id: leg}
         self.announce(leg_signal(old, leg))
 
     def remove_leg(self, leg: Leg) -> None:
         """Take a leg off the list."""
-        self._removed_legs.append(leg.id)
+        self._removed_legs += (leg.id,)
 
     def destroy(self) -> None:
         """Remove the conversation with all that is in it."""
@@ -230,11 +232,11 @@ class Draft:
             result,
             conversation=self.conversation if self.conversation is not self._before else None,
             destroyed=self._destroyed,
-            members=list(self._members.values()),
+            members=tuple(self._members.values()),
             events=self._events,
             rewritten=self._rewritten,
             receipts=self._receipts,
-            legs=list(self._legs.values()),
+            legs=tuple(self._legs.values()),
             removed_legs=self._removed_legs,
             signals=self._signals,
         )

@@ -38,6 +38,7 @@ logger = logging.getLogger("conversation_kit")
 AUTHORIZE_SECONDS = 5.0
 SWEEP_SECONDS = 60.0
 SEEN_USERS = 100_000
+_signals_of: Callable[[Changes[Any]], Sequence[Signal]] = attrgetter("signals")
 _authorize_threads: Pool = RunVar("conversation_kit_authorize")
 
 
@@ -164,7 +165,7 @@ class Core:
 
         storage = await self.storage()
         changes: Changes[T] = await self.commit(
-            storage.change, application_id, conversation_id, needs, decide_for_caller, signals=attrgetter("signals")
+            storage.change, application_id, conversation_id, needs, decide_for_caller, signals=_signals_of
         )
         return changes.result
 
