@@ -218,7 +218,10 @@ class MemoryStorage:
         with self._lock:
             room = self._readable(access, conversation_id)
             ids = wanted.ids(len(room.events))
-            text = SEPARATOR.join([room.events[id - 1] for id in ids])
+            texts = room.events[min(ids[0], ids[-1]) - 1 : max(ids[0], ids[-1])] if ids else []
+            if wanted.descending:
+                texts.reverse()
+            text = SEPARATOR.join(texts)
             receipts = {id: tuple(room.receipts[id].values()) for id in ids if id in room.receipts} if room.receipts else {}
             return EventPage(access.application_id, conversation_id, ids, text, receipts)
 

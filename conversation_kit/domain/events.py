@@ -144,6 +144,16 @@ def located(text: str, prefix: str) -> str:
     return _HREF.sub('"' + prefix.replace("\\", "%5C"), text)
 
 
+def located_page(text: str, count: int, prefix: str) -> bytes:
+    """The ``data`` of ``count`` events as ``located`` has them, in UTF-8; ``prefix`` ends with a slash."""
+    # One byte is replaced in a tenth of the time that a pattern takes. When no more of them were there than hrefs, all were those of hrefs:
+    # each event has one.
+    raw = text.encode()
+    base = prefix[:-1].replace("\\", "%5C").encode()
+    page = raw.replace(b"\\", base)
+    return page if len(page) == len(raw) + count * (len(base) - 1) else located(text, prefix).encode()
+
+
 def is_tombstone(body: JSONObject) -> bool:
     """Whether this is what the server leaves of a deleted event's body; no client may post it."""
     times = body.get("timestamp")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic_core import to_json
 
-from conversation_kit.domain.events import SEPARATOR, located, receipts_state
+from conversation_kit.domain.events import SEPARATOR, located, located_page, receipts_state
 from conversation_kit.domain.models import Receipt
 from conversation_kit.http import answers
 from conversation_kit.http.calls import Call
@@ -33,8 +33,8 @@ async def list_(call: Call) -> Answer:
     page = await call.acting.events.page(call.params["conversation_id"], wanted)
     receipts = page.receipts
     text = page.text if not receipts else SEPARATOR.join([_with_state(data, receipts.get(id)) for id, data in page.rows])
-    body = f"[{located(text, call.links.event(page.conversation_id, ''))}]".encode()
-    return Answer(body, headers=next_link(call, wanted, len(page.ids) == wanted.size))
+    body = located_page(text, len(page.ids), call.links.event(page.conversation_id, ""))
+    return Answer(b"[%b]" % body, headers=next_link(call, wanted, len(page.ids) == wanted.size))
 
 
 async def retrieve(call: Call) -> Answer:
