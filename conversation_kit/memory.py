@@ -320,7 +320,8 @@ def _commit_room(application: _Application, room: _Room, changes: Changes[T]) ->
     for member in changes.members:
         room.put(member)
         application.rooms_of_user.setdefault(member.user_id, {})[old.id] = None
-    room.events.extend(event.data for event in changes.events)
+    for event in changes.events:
+        room.events.append(event.data)
     for event in changes.rewritten:
         assert event.id is not None
         room.events[event.id - 1] = event.data

@@ -120,22 +120,15 @@ Decide: TypeAlias = Callable[[Scene], Changes[T]]
 class Draft:
     """Gathers what one decision changes in one conversation at one instant."""
 
-    # Most decisions change one or two things, so that what is not changed is not made.
-    _members: Mapping[str, Member] = {}
-    _events: tuple[Event, ...] = ()
-    _rewritten: tuple[Event, ...] = ()
-    _receipts: tuple[Receipt, ...] = ()
-    _legs: Mapping[str, Leg] = {}
-    _removed_legs: tuple[str, ...] = ()
-    _signals: tuple[Signal, ...] = ()
-    _destroyed = False
-
     def __init__(self, scene: Scene, now: datetime) -> None:
         """Raises ``NotFound`` when the conversation does not exist."""
         self.scene = scene
         self.now = now
         self.conversation = scene.at(now)
         self._before = self.conversation
+        self._members: dict[str, Member] = {}
+        self._legs: dict[str, Leg] = {}
+        self._changes: Changes[Any] = Changes(None)
 
     def append(
         self, type: str, body: JSONObject, *, sender: str | None = None, to: str | None = None, body_text: str | None = None
@@ -144,8 +137,9 @@ class Draft:
         number = self.conversation.sequence_number + 1
         self.conversation = at_sequence(self.conversation, number)
         event = self.compose(number, type, body, sender=sender, to=to, body_text=body_text)
-        self._events += (event,)
-        self.announce(EventCreated(event.application_id, event))
+        changes = self._changes
+        changes.events = (*changes.events, event)
+        changes.signals = (*changes.signals, EventCreated(event.application_id, event))
         return event
 
     def whisper(self, type: str, body: JSONObject, *, sender: str | None = None, to: str | None = None) -> Event:
@@ -180,15 +174,15 @@ class Draft:
 
     def rewrite(self, event: Event) -> None:
         """Replace the data of an event that is in the log."""
-        self._rewritten += (event,)
+        self._changes.rewritten = (*self._changes.rewritten, event)
 
     def receipt(self, receipt: Receipt) -> None:
         """Note that an event got to a member."""
-        self._receipts += (receipt,)
+        self._changes.receipts = (*self._changes.receipts, receipt)
 
     def announce(self, signal: Signal) -> None:
         """Tell receivers after the commit."""
-        self._signals += (signal,)
+        self._changes.signals = (*self._changes.signals, signal)
 
     def update(self, **changes: Any) -> None:
         """Change attributes of the conversation."""
@@ -210,36 +204,33 @@ class Draft:
             self.update(expires_at=expiry(self.conversation.properties, self.now))
         elif joined:
             self.update(expires_at=None)
-        self._members = {**self._members, member.id: member}
+        self._members[member.id] = member
 
     def save_leg(self, leg: Leg) -> None:
         """Insert or replace a leg and announce what became of it."""
         old = self._legs.get(leg.id) or self.scene.leg(leg.id)
-        self._legs = {**self._legs, leg.id: leg}
+        self._legs[leg.id] = leg
         self.announce(leg_signal(old, leg))
 
     def remove_leg(self, leg: Leg) -> None:
         """Take a leg off the list."""
-        self._removed_legs += (leg.id,)
+        self._changes.removed_legs = (*self._changes.removed_legs, leg.id)
 
     def destroy(self) -> None:
         """Remove the conversation with all that is in it."""
-        self._destroyed = True
+        self._changes.destroyed = True
 
     def done(self, result: T) -> Changes[T]:
-        """The gathered changes."""
-        return Changes(
-            result,
-            conversation=self.conversation if self.conversation is not self._before else None,
-            destroyed=self._destroyed,
-            members=tuple(self._members.values()),
-            events=self._events,
-            rewritten=self._rewritten,
-            receipts=self._receipts,
-            legs=tuple(self._legs.values()),
-            removed_legs=self._removed_legs,
-            signals=self._signals,
-        )
+        """The gathered changes; nothing may be added any more."""
+        changes = self._changes
+        changes.result = result
+        if self.conversation is not self._before:
+            changes.conversation = self.conversation
+        if self._members:
+            changes.members = tuple(self._members.values())
+        if self._legs:
+            changes.legs = tuple(self._legs.values())
+        return changes
 
 
 def leg_signal(old: Leg | None, leg: Leg) -> LegSignal:

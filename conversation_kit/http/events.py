@@ -20,11 +20,11 @@ async def create(call: Call) -> Answer:
     """Create an event."""
     body = await call.body(EventBody)
     event = await call.acting.events.create(call.params["conversation_id"], body.type, body.body, sender=body.sender, to=body.to)
-    at = event.fields["timestamp"]
-    if event.id is None:
-        return Answer.json(answers.CreatedEvent(timestamp=at), 201)
-    href = call.links.event(event.conversation_id, event.id)
-    return Answer.json(answers.CreatedEvent(id=str(event.id), timestamp=at, href=href), 201)
+    id, at = event.id, event.fields["timestamp"]
+    answer: answers.CreatedEvent = {"timestamp": at}
+    if id is not None:
+        answer = {"id": str(id), "timestamp": at, "href": call.links.event(event.conversation_id, id)}
+    return Answer.json(answer, 201)
 
 
 async def list_(call: Call) -> Answer:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from conversation_kit.http.calls import Call
 from conversation_kit.http.errors import DoorError
+from conversation_kit.http.queries import LONGEST_REMEMBERED, REMEMBERED
 from conversation_kit.http.requests import Body
 from conversation_kit.http.responses import Answer
 
@@ -53,10 +55,12 @@ class _Path:
 class Routes:
     """Finds the operation of a path in one look-up, by the number of its segments and the literal ones among them.
 
-    Every path of the API alternates between a literal and an id, so that the literals at the even places tell the path.
+    Every path of the API alternates between a literal and an id, so that the literals at the even places tell the path. What was
+    found last is remembered: who follows a conversation asks for the same path again and again.
     """
 
     def __init__(self, operations: Iterable[Operation]) -> None:
+        self._remembered = lru_cache(maxsize=REMEMBERED)(self._find)
         self._paths: dict[tuple[int | str, ...], _Path] = {}
         for operation in operations:
             _, *segments = operation.path.split("/")
@@ -69,6 +73,9 @@ class Routes:
 
     def find(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
         """The operation and its path parameters. Raises 404 or 405, the latter with ``Allow``."""
+        return self._remembered(method, path) if len(path) <= LONGEST_REMEMBERED else self._find(method, path)
+
+    def _find(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
         found, ids = self._at(path)
         operation = found.methods.get("GET" if method == "HEAD" else method)
         if operation is None:

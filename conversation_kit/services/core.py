@@ -163,7 +163,7 @@ class Core:
                 raise unknown_caller(needs.caller)
             return decide(scene)
 
-        storage = await self.storage()
+        storage = await self.opening.storage()
         changes: Changes[T] = await self.commit(
             storage.change, application_id, conversation_id, needs, decide_for_caller, signals=_signals_of
         )

@@ -76,7 +76,7 @@ class Events(Service):
         receipt = receipt_target(command.body) if kind is not None else None
         needs = Needs(
             caller=self.principal.user_name,
-            members=tuple([id for id in (command.sender, command.to) if id is not None]),
+            members=tuple(filter(None, (command.sender, command.to))),
             events=(receipt,) if receipt is not None else (),
         )
         return await self.core.change(self.application_id, command.conversation_id, needs, decide)
