@@ -249,8 +249,11 @@ class MemoryStorage:
 
 
 def _scene(application: _Application, room: _Room | None, needs: Needs) -> Scene:
-    caller = application.user_named(needs.caller)
-    user = application.users.get(needs.user_id) if needs.user_id is not None else application.user_named(needs.user_name)
+    caller, user = application.user_named(needs.caller), None
+    if needs.user_id is not None:
+        user = application.users.get(needs.user_id)
+    elif needs.user_name is not None:
+        user = application.user_named(needs.user_name)
     legs = _legs(application, room, needs) if needs.legs or needs.live_legs or needs.knocking_id is not None else ()
     if room is None:
         return Scene(None, caller, user, legs=legs)

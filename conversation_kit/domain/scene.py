@@ -134,12 +134,15 @@ class Draft:
         self, type: str, body: JSONObject, *, sender: str | None = None, to: str | None = None, body_text: str | None = None
     ) -> Event:
         """Append an event at the next position and announce it."""
-        number = self.conversation.sequence_number + 1
-        self.conversation = at_sequence(self.conversation, number)
-        event = self.compose(number, type, body, sender=sender, to=to, body_text=body_text)
+        conversation = self.conversation
+        application_id, id = conversation.application_id, conversation.sequence_number + 1
+        event = Event.compose(
+            application_id, conversation.id, id, type=type, body=body, timestamp=self.now, sender=sender, to=to, body_text=body_text
+        )
+        self.conversation = at_sequence(conversation, id)
         changes = self._changes
         changes.events = (*changes.events, event)
-        changes.signals = (*changes.signals, EventCreated(event.application_id, event))
+        changes.signals = (*changes.signals, EventCreated(application_id, event))
         return event
 
     def whisper(self, type: str, body: JSONObject, *, sender: str | None = None, to: str | None = None) -> Event:
@@ -157,7 +160,6 @@ class Draft:
         sender: str | None = None,
         to: str | None = None,
         timestamp: datetime | None = None,
-        body_text: str | None = None,
     ) -> Event:
         """An event of this conversation, made but not appended."""
         return Event.compose(
@@ -169,7 +171,6 @@ class Draft:
             timestamp=timestamp or self.now,
             sender=sender,
             to=to,
-            body_text=body_text,
         )
 
     def rewrite(self, event: Event) -> None:

@@ -34,7 +34,7 @@ async def list_(call: Call) -> Answer:
     receipts = page.receipts
     text = page.text if not receipts else SEPARATOR.join([_with_state(data, receipts.get(id)) for id, data in page.rows])
     body = located_page(text, len(page.ids), call.links.event(page.conversation_id, ""))
-    return Answer(b"[%b]" % body, headers=next_link(call, wanted, len(page.ids) == wanted.size))
+    return Answer(b"".join((b"[", body, b"]")), headers=next_link(call, wanted, len(page.ids) == wanted.size))
 
 
 async def retrieve(call: Call) -> Answer:

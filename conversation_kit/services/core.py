@@ -109,7 +109,7 @@ class Core:
         if principal.trusted:
             return True
         if self.authorize is None:
-            return principal.is_admin
+            return principal.user_name is None
         if user_id is None and user_name is not None:
             user_id = await self._id_of(principal.application_id, user_name)
         request = AccessRequest(principal, operation, conversation_id, user_id, member_id, event_id, leg_id, action)

@@ -79,7 +79,7 @@ class Events(Service):
             members=tuple(filter(None, (command.sender, command.to))),
             events=(receipt,) if receipt is not None else (),
         )
-        return await self.core.change(self.application_id, command.conversation_id, needs, decide)
+        return await self.core.change(self.principal.application_id, command.conversation_id, needs, decide)
 
     def _check(self, command: CreateEvent) -> str:
         check_type(command.type, self.core.event_types)
