@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
@@ -18,6 +18,8 @@ from conversation_kit.ports import Capabilities
 
 T = TypeVar("T")
 R = TypeVar("R", Conversation, User, Leg)
+
+_NOBODY: Mapping[str, Member] = {}
 
 
 @dataclass(slots=True)
@@ -40,8 +42,8 @@ class _Room:
         else:
             self.active.get(member.user_id, {}).pop(member.id, None)
 
-    def active_members(self, user: User | None) -> Iterable[Member]:
-        return self.active.get(user.id, {}).values() if user is not None else ()
+    def active_members(self, user: User | None) -> Mapping[str, Member]:
+        return self.active.get(user.id, _NOBODY) if user is not None else _NOBODY
 
 
 @dataclass(slots=True)
@@ -111,7 +113,7 @@ class MemoryStorage:
         application = self._application(access.application_id)
         room = application.rooms.get(conversation_id)
         user = application.user_named(access.user_name)
-        own = list(room.active_members(user)) if room else []
+        own = list(room.active_members(user).values()) if room else []
         check_access(access, room.conversation if room else None, user, own)
         assert room is not None
         return room
@@ -277,17 +279,13 @@ def _scene(application: _Application, room: _Room | None, needs: Needs) -> Scene
 
 def _members(room: _Room, caller: User | None, user: User | None, named: Iterable[str]) -> list[Member]:
     """The invited and joined members of these users and those with these ids, oldest first."""
-    members: dict[str, Member] = {}
-    for person in (caller, user):
-        if person is not None:
-            members.update(room.active.get(person.id, ()))
+    members = dict(room.active_members(caller))
+    if user is not None:
+        members.update(room.active_members(user))
     for member_id in named:
         if member_id not in members and member_id in room.members:
             members[member_id] = room.members[member_id]
-    found = list(members.values())
-    if len(found) > 1:
-        found.sort(key=_age)
-    return found
+    return list(members.values()) if len(members) < 2 else sorted(members.values(), key=_age)
 
 
 def _age(member: Member) -> tuple[datetime, str]:
@@ -335,7 +333,7 @@ def _commit_room(application: _Application, room: _Room, changes: Changes[T]) ->
 def _memberships(application: _Application, user: User | None) -> Iterable[tuple[Conversation, Member]]:
     for conversation_id in application.rooms_of_user.get(user.id, ()) if user is not None else ():
         room = application.rooms[conversation_id]
-        for member in room.active_members(user):
+        for member in room.active_members(user).values():
             yield room.conversation, member
 
 

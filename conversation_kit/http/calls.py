@@ -42,14 +42,15 @@ class Call:
         self.links = links
         self.acting: Acting
         self._receive = receive
+        self._headers: dict[bytes, bytes] | None = None
         self._raw: bytes | None = None
 
     def header(self, name: bytes) -> str | None:
         """The value of the first header of this lower-case name."""
-        for key, value in self.scope["headers"]:
-            if key == name:
-                return str(value.decode("latin-1"))
-        return None
+        if self._headers is None:
+            self._headers = dict(reversed([*self.scope["headers"]]))
+        value = self._headers.get(name)
+        return value.decode("latin-1") if value is not None else None
 
     async def raw(self) -> bytes:
         """The body. Raises 413 as soon as it is known to be too long."""

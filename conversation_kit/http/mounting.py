@@ -38,8 +38,10 @@ def inner_path(scope: Scope) -> str:
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     while root:
-        if path.startswith(root) and (len(path) == len(root) or path[len(root)] == "/"):
-            return path[len(root) :] or "/"
+        if path.startswith(root):
+            inner = path[len(root) :]
+            if not inner or inner[0] == "/":
+                return inner or "/"
         cut = root.find("/", 1)
         root = root[cut:] if cut > 0 else ""
     return path or "/"
