@@ -77,12 +77,15 @@ class JWTAuthenticator:
 
     async def authenticate(self, scope: ASGIScope) -> Principal:
         """The principal of the bearer token in the ``Authorization`` header. Raises ``Unauthenticated``."""
-        values = [value for name, value in scope["headers"] if name == b"authorization"]
-        if len(values) != 1:
-            raise Unauthenticated(
-                "Send one Authorization header, not several." if values else "Send a token: Authorization: Bearer <token>."
-            )
-        return self._principal(values[0])
+        header = None
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                if header is not None:
+                    raise Unauthenticated("Send one Authorization header, not several.")
+                header = value
+        if header is None:
+            raise Unauthenticated("Send a token: Authorization: Bearer <token>.")
+        return self._principal(header)
 
     def verify(self, token: str) -> Principal:
         """The principal that a token stands for. Raises ``Unauthenticated``."""

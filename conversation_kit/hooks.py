@@ -94,7 +94,7 @@ class Hooks:
 
     def watch(self, command: Command) -> bool:
         """Whether any hook sees this command."""
-        return bool(self._of(type(command)))
+        return bool(self._registrations and self._of(type(command)))
 
     def _of(self, type_: type[Command]) -> tuple[_Registration, ...]:
         registrations = self._by_type.get(type_)

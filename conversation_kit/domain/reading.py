@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from conversation_kit.domain.immutable import immutable
 from conversation_kit.domain.models import ACTIVE, MemberState
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ class Slice(Generic[T]):
     total: int
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Access:
     """Whose eyes read: the filter that every read of a conversation applies.
 

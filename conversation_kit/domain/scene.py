@@ -127,23 +127,22 @@ class Draft:
         self.conversation = scene.at(now)
         self._before = self.conversation
         self._members: dict[str, Member] = {}
-        self._events: list[Event] = []
-        self._rewritten: list[Event] = []
-        self._receipts: list[Receipt] = []
         self._legs: dict[str, Leg] = {}
-        self._removed_legs: list[str] = []
-        self._signals: list[Signal] = []
-        self._destroyed = False
+        self._changes: Changes[Any] = Changes(None)
 
     def append(
         self, type: str, body: JSONObject, *, sender: str | None = None, to: str | None = None, body_text: str | None = None
     ) -> Event:
         """Append an event at the next position and announce it."""
-        number = self.conversation.sequence_number + 1
-        self.conversation = at_sequence(self.conversation, number)
-        event = self.compose(number, type, body, sender=sender, to=to, body_text=body_text)
-        self._events.append(event)
-        self.announce(EventCreated(event.application_id, event))
+        conversation = self.conversation
+        application_id, id = conversation.application_id, conversation.sequence_number + 1
+        event = Event.compose(
+            application_id, conversation.id, id, type=type, body=body, timestamp=self.now, sender=sender, to=to, body_text=body_text
+        )
+        self.conversation = at_sequence(conversation, id)
+        changes = self._changes
+        changes.events = (*changes.events, event)
+        changes.signals = (*changes.signals, EventCreated(application_id, event))
         return event
 
     def whisper(self, type: str, body: JSONObject, *, sender: str | None = None, to: str | None = None) -> Event:
@@ -161,7 +160,6 @@ class Draft:
         sender: str | None = None,
         to: str | None = None,
         timestamp: datetime | None = None,
-        body_text: str | None = None,
     ) -> Event:
         """An event of this conversation, made but not appended."""
         return Event.compose(
@@ -173,20 +171,19 @@ class Draft:
             timestamp=timestamp or self.now,
             sender=sender,
             to=to,
-            body_text=body_text,
         )
 
     def rewrite(self, event: Event) -> None:
         """Replace the data of an event that is in the log."""
-        self._rewritten.append(event)
+        self._changes.rewritten = (*self._changes.rewritten, event)
 
     def receipt(self, receipt: Receipt) -> None:
         """Note that an event got to a member."""
-        self._receipts.append(receipt)
+        self._changes.receipts = (*self._changes.receipts, receipt)
 
     def announce(self, signal: Signal) -> None:
         """Tell receivers after the commit."""
-        self._signals.append(signal)
+        self._changes.signals = (*self._changes.signals, signal)
 
     def update(self, **changes: Any) -> None:
         """Change attributes of the conversation."""
@@ -218,26 +215,23 @@ class Draft:
 
     def remove_leg(self, leg: Leg) -> None:
         """Take a leg off the list."""
-        self._removed_legs.append(leg.id)
+        self._changes.removed_legs = (*self._changes.removed_legs, leg.id)
 
     def destroy(self) -> None:
         """Remove the conversation with all that is in it."""
-        self._destroyed = True
+        self._changes.destroyed = True
 
     def done(self, result: T) -> Changes[T]:
-        """The gathered changes."""
-        return Changes(
-            result,
-            conversation=self.conversation if self.conversation is not self._before else None,
-            destroyed=self._destroyed,
-            members=list(self._members.values()),
-            events=self._events,
-            rewritten=self._rewritten,
-            receipts=self._receipts,
-            legs=list(self._legs.values()),
-            removed_legs=self._removed_legs,
-            signals=self._signals,
-        )
+        """The gathered changes; nothing may be added any more."""
+        changes = self._changes
+        changes.result = result
+        if self.conversation is not self._before:
+            changes.conversation = self.conversation
+        if self._members:
+            changes.members = tuple(self._members.values())
+        if self._legs:
+            changes.legs = tuple(self._legs.values())
+        return changes
 
 
 def leg_signal(old: Leg | None, leg: Leg) -> LegSignal:

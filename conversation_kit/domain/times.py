@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
+
+_TWO = tuple(f"{number:02}" for number in range(60))
+_THREE = tuple(f"{number:03}" for number in range(1000))
 
 
 def now() -> datetime:
     """The current instant, cut to milliseconds so that what is written is what is read back."""
-    return to_milliseconds(datetime.now(UTC))
+    return datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1000, UTC)
 
 
 def to_milliseconds(instant: datetime) -> datetime:
@@ -17,7 +21,10 @@ def to_milliseconds(instant: datetime) -> datetime:
 
 def to_text(instant: datetime) -> str:
     """``2026-01-01T14:00:00.000Z``."""
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    at = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    # What isoformat does, at a quarter of the time: several of them are in every answer.
+    date = f"{at.year:04}-{_TWO[at.month]}-{_TWO[at.day]}"
+    return f"{date}T{_TWO[at.hour]}:{_TWO[at.minute]}:{_TWO[at.second]}.{_THREE[at.microsecond // 1000]}Z"
 
 
 def parse_instant(text: str) -> datetime:

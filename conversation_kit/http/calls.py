@@ -23,6 +23,7 @@ B = TypeVar("B", bound=Body)
 MAX_BODY = 1_000_000
 """Bytes of a request's body."""
 
+_DIGITS_OF_MAX = len(str(MAX_BODY))
 _DIGITS = re.compile(r"[0-9]{1,16}")
 _CONTENT_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;\s*charset\s*=\s*\"?utf-?8\"?\s*)?;?", re.IGNORECASE | re.ASCII)
 
@@ -41,20 +42,21 @@ class Call:
         self.links = links
         self.acting: Acting
         self._receive = receive
+        self._headers: dict[bytes, bytes] | None = None
         self._raw: bytes | None = None
 
     def header(self, name: bytes) -> str | None:
         """The value of the first header of this lower-case name."""
-        for key, value in self.scope["headers"]:
-            if key == name:
-                return str(value.decode("latin-1"))
-        return None
+        if self._headers is None:
+            self._headers = dict(reversed([*self.scope["headers"]]))
+        value = self._headers.get(name)
+        return value.decode("latin-1") if value is not None else None
 
     async def raw(self) -> bytes:
         """The body. Raises 413 as soon as it is known to be too long."""
         if self._raw is None:
             announced = self.header(b"content-length")
-            if announced is not None and _DIGITS.fullmatch(announced) and int(announced) > MAX_BODY:
+            if announced is not None and len(announced) >= _DIGITS_OF_MAX and _DIGITS.fullmatch(announced) and int(announced) > MAX_BODY:
                 raise _too_large()
             message = await self._receive()
             body = message.get("body", b"")
@@ -150,7 +152,9 @@ class Call:
 
 def _parse(shape: type[B], raw: bytes) -> B:
     try:
-        return shape.model_validate_json(raw)
+        # What model_validate_json calls, past its look at options that nobody gives: half a microsecond.
+        body: B = shape.__pydantic_validator__.validate_json(raw)
+        return body
     except ValidationError as error:
         raise invalid_body(error) from error
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic_core import to_json
 
-from conversation_kit.domain.events import SEPARATOR, located, receipts_state
+from conversation_kit.domain.events import SEPARATOR, located, located_page, receipts_state
 from conversation_kit.domain.models import Receipt
 from conversation_kit.http import answers
 from conversation_kit.http.calls import Call
@@ -20,9 +20,10 @@ async def create(call: Call) -> Answer:
     """Create an event."""
     body = await call.body(EventBody)
     event = await call.acting.events.create(call.params["conversation_id"], body.type, body.body, sender=body.sender, to=body.to)
-    answer: answers.CreatedEvent = {"timestamp": event.fields["timestamp"]}
-    if event.id is not None:
-        answer = {"id": str(event.id), **answer, "href": call.links.event(event.conversation_id, event.id)}
+    id, at = event.id, event.fields["timestamp"]
+    answer: answers.CreatedEvent = {"timestamp": at}
+    if id is not None:
+        answer = {"id": str(id), "timestamp": at, "href": call.links.event(event.conversation_id, id)}
     return Answer.json(answer, 201)
 
 
@@ -32,8 +33,8 @@ async def list_(call: Call) -> Answer:
     page = await call.acting.events.page(call.params["conversation_id"], wanted)
     receipts = page.receipts
     text = page.text if not receipts else SEPARATOR.join([_with_state(data, receipts.get(id)) for id, data in page.rows])
-    body = f"[{located(text, call.links.event(page.conversation_id, ''))}]".encode()
-    return Answer(body, headers=next_link(call, wanted, len(page.ids) == wanted.size))
+    body = located_page(text, len(page.ids), call.links.event(page.conversation_id, ""))
+    return Answer(b"".join((b"[", body, b"]")), headers=next_link(call, wanted, len(page.ids) == wanted.size))
 
 
 async def retrieve(call: Call) -> Answer:

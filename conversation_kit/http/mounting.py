@@ -38,8 +38,10 @@ def inner_path(scope: Scope) -> str:
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     while root:
-        if path.startswith(root) and (len(path) == len(root) or path[len(root)] == "/"):
-            return path[len(root) :] or "/"
+        if path.startswith(root):
+            inner = path[len(root) :]
+            if not inner or inner[0] == "/":
+                return inner or "/"
         cut = root.find("/", 1)
         root = root[cut:] if cut > 0 else ""
     return path or "/"
@@ -54,6 +56,7 @@ class Middleware:
     def __init__(self, host: ASGIApp, prefix: str, guest: Guest) -> None:
         self._host = host
         self._prefix = "/" + prefix.strip("/") if prefix.strip("/") else ""
+        self._below = self._prefix + "/"
         self._guest = guest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +65,7 @@ class Middleware:
             await self._lifespan(self._host, scope, receive, send)
             return
         path = inner_path(scope)
-        if scope["type"] in ("http", "websocket") and (path == self._prefix or path.startswith(self._prefix + "/")):
+        if scope["type"] in ("http", "websocket") and (path.startswith(self._below) or path == self._prefix):
             root = scope.get("root_path", "").rstrip("/")
             await self._guest({**scope, "root_path": root + self._prefix}, receive, send)
         else:

@@ -17,8 +17,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_INDEX = 2**53
+REMEMBERED = 512
+"""How many queries, and how many paths, are remembered."""
+
 LONGEST_REMEMBERED = 256
-"""Bytes of a query; what is longer would only fill the memory."""
+"""Bytes of a query, or characters of a path; what is longer would only fill the memory."""
 
 _LOST_PLUS = re.compile(r"(?<=[0-9]) ([0-9]{2}:?[0-9]{2})$(?<=.{20})")
 _DIGITS = re.compile(r"[0-9]{1,16}")
@@ -26,7 +29,7 @@ _DIGITS = re.compile(r"[0-9]{1,16}")
 
 def remembered(function: Callable[Concatenate[bytes, P], T]) -> Callable[Concatenate[bytes, P], T]:
     """Remember what a function makes of a query that is not too long; what it raises is not remembered."""
-    cached = lru_cache(maxsize=512)(function)
+    cached = lru_cache(maxsize=REMEMBERED)(function)
 
     @wraps(function)
     def call(query_string: bytes, /, *args: P.args, **kwargs: P.kwargs) -> T:

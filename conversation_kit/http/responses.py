@@ -33,10 +33,11 @@ class Answer:
         """Send it; for HEAD without the body."""
         headers: list[tuple[bytes, bytes]] = []
         if self.status != 204:
-            headers = [_JSON if self.content_type is JSON else (b"content-type", self.content_type.encode())]
-            headers.append((b"content-length", b"%d" % len(self.body)))
-        if self.headers:
-            headers.extend((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items())
+            kind = _JSON if self.content_type is JSON else (b"content-type", self.content_type.encode())
+            headers = [kind, (b"content-length", b"%d" % len(self.body))]
+        if self.headers is not None:
+            for name, value in self.headers.items():
+                headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if head else self.body})
 

@@ -38,6 +38,7 @@ logger = logging.getLogger("conversation_kit")
 AUTHORIZE_SECONDS = 5.0
 SWEEP_SECONDS = 60.0
 SEEN_USERS = 100_000
+_signals_of: Callable[[Changes[Any]], Sequence[Signal]] = attrgetter("signals")
 _authorize_threads: Pool = RunVar("conversation_kit_authorize")
 
 
@@ -108,7 +109,7 @@ class Core:
         if principal.trusted:
             return True
         if self.authorize is None:
-            return principal.is_admin
+            return principal.user_name is None
         if user_id is None and user_name is not None:
             user_id = await self._id_of(principal.application_id, user_name)
         request = AccessRequest(principal, operation, conversation_id, user_id, member_id, event_id, leg_id, action)
@@ -162,9 +163,9 @@ class Core:
                 raise unknown_caller(needs.caller)
             return decide(scene)
 
-        storage = await self.storage()
+        storage = await self.opening.storage()
         changes: Changes[T] = await self.commit(
-            storage.change, application_id, conversation_id, needs, decide_for_caller, signals=attrgetter("signals")
+            storage.change, application_id, conversation_id, needs, decide_for_caller, signals=_signals_of
         )
         return changes.result
 

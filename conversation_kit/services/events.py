@@ -50,10 +50,10 @@ class Events(Service):
         ``event_not_found``, ``Forbidden`` or ``InvalidInput``.
         """
         free = await self.core.unrestricted(self.principal, "createEvent", conversation_id=conversation_id)
-        asked = CreateEvent(conversation_id, type, body or {}, sender, to)
-        text = self._check(asked)
-        command = await self.before(asked)
-        if self.core.hooks.watch(asked):
+        command = CreateEvent(conversation_id, type, body or {}, sender, to)
+        text = self._check(command)
+        if self.core.hooks.watch(command):
+            command = await self.before(command)
             # A hook may have changed the command's body in place.
             text = self._check(command)
 
@@ -76,10 +76,10 @@ class Events(Service):
         receipt = receipt_target(command.body) if kind is not None else None
         needs = Needs(
             caller=self.principal.user_name,
-            members=tuple(id for id in (command.sender, command.to) if id is not None),
+            members=tuple(filter(None, (command.sender, command.to))),
             events=(receipt,) if receipt is not None else (),
         )
-        return await self.core.change(self.application_id, command.conversation_id, needs, decide)
+        return await self.core.change(self.principal.application_id, command.conversation_id, needs, decide)
 
     def _check(self, command: CreateEvent) -> str:
         check_type(command.type, self.core.event_types)

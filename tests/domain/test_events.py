@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conversation_kit.domain.events import HREF, SEPARATOR, Event, EventPage, located
+from conversation_kit.domain.events import HREF, SEPARATOR, Event, EventPage, located, located_page
 from conversation_kit.domain.values import check_json
 from conversation_kit.testing.contract_bodies import BODIES, TEXTS, TRICKY
 
@@ -46,6 +46,17 @@ def test_a_page_can_be_taken_apart(drawn: list[tuple[dict[str, Any], str, str | 
     page = EventPage("app", "CON-1", range(1, len(events) + 1), SEPARATOR.join(event.data for event in events))
     assert page.rows == [(event.id, event.data) for event in events]
     assert [event.body for event in page.events()] == [body for body, _, _ in drawn]
+
+
+@given(st.lists(st.tuples(BODIES, TEXTS), max_size=4))
+@example([])
+@example([({"text": "nothing in it is escaped"}, "text")] * 2)
+@example([({text: text}, text) for text in TRICKY])
+def test_the_events_of_a_page_have_the_hrefs_that_each_of_them_has(drawn: list[tuple[dict[str, Any], str]]) -> None:
+    events = [compose(id, body, type) for id, (body, type) in enumerate(drawn, 1)]
+    for prefix in ("https://host.test/beta/conversations/CON-1/events/", "http://[::1]:8000/a\\b/"):
+        page = located_page(SEPARATOR.join(event.data for event in events), len(events), prefix)
+        assert page.decode() == SEPARATOR.join(located(event.data, prefix) for event in events)
 
 
 @given(BODIES, TEXTS, st.none() | TEXTS)
