@@ -30,6 +30,7 @@ from conversation_kit.domain.errors import (
     Rejected,
     RequestError,
     StorageUnavailable,
+    StreamEnded,
     Unauthenticated,
 )
 from conversation_kit.domain.events import Event, EventPage
@@ -64,7 +65,9 @@ from conversation_kit.domain.signals import (
     UserUpdated,
 )
 from conversation_kit.hooks import Context
+from conversation_kit.http.streams import StreamLimits
 from conversation_kit.kit import ConversationKit
+from conversation_kit.live.subscriptions import Subscription
 from conversation_kit.memory import MemoryStorage
 from conversation_kit.ports import Authenticator, Capabilities, Migrates, Migration, Storage
 from conversation_kit.services.acting import Acting, Chat
@@ -138,6 +141,9 @@ __all__ = [
     "StartLeg",
     "Storage",
     "StorageUnavailable",
+    "StreamEnded",
+    "StreamLimits",
+    "Subscription",
     "Unauthenticated",
     "UpdateConversation",
     "UpdateLeg",

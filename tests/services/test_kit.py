@@ -35,7 +35,8 @@ ConversationCreated ConversationDeleted ConversationKit ConversationKitError Con
 CreateUser DeleteConversation DeleteEvent DeleteLeg DeleteUser Event EventCreated EventDeleted EventPage EventRange Forbidden
 HookFailed HostAuthenticator HostUser InvalidInput InviteMember JWTAuthenticator JoinMember Leg LegStarted LegStatus LegTerminated
 LegUpdated Member MemberInvited MemberJoined MemberLeft MemberState MemoryStorage Migrates Migration Needs NotFound Page Principal Receipt
-ReceiptKind Rejected RemoveMember RequestError Scene Signal Slice StartLeg Storage StorageUnavailable UNCHANGED Unauthenticated
+ReceiptKind Rejected RemoveMember RequestError Scene Signal Slice StartLeg Storage StorageUnavailable StreamEnded StreamLimits Subscription
+UNCHANGED Unauthenticated
 UpdateConversation UpdateLeg UpdateUser User UserCreated UserDeleted UserUpdated
 """
 
