@@ -166,9 +166,10 @@ class ConversationKit(Chat):
     async def stop(self) -> None:
         """Close the storage when nobody else has it started, and nobody uses it without; the next use opens it again.
 
-        Live streams end first.
+        When it is closed live streams end first.
         """
-        await self._core.live.stop(STOP_SECONDS)
+        if self._core.opening.closes_next:
+            await self._core.live.stop(STOP_SECONDS)
         await self._core.opening.stop()
 
     async def close(self) -> None:

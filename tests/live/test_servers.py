@@ -142,7 +142,7 @@ def test_a_client_that_goes_leaves_nothing_and_a_ticket_is_enough(served: Runnin
             assert json.loads(ana.recv(timeout=SECONDS))["type"] == "text"
         with httpx2.stream("GET", f"{room}/events", headers={**HEADERS, "Accept": "text/event-stream"}, trust_env=False) as answer:
             assert answer.status_code == 200
-            assert next(answer.iter_lines()) == "retry: 1000"
+            assert next(answer.iter_lines()).startswith("retry: ")
 
 
 def test_sigterm_ends_the_server_with_streams_open(served: Running) -> None:
