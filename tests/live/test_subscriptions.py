@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from conversation_kit import (
     Event,
     Forbidden,
     InvalidInput,
+    MemoryBroker,
     NotFound,
     Signal,
     StreamEnded,
     Subscription,
+    Wake,
 )
 from conversation_kit.live import subscriptions
 from tests.world import World, make_kit, open_world
@@ -152,19 +155,58 @@ async def test_what_another_process_commits_is_found_within_a_second(tmp_path: P
             assert ended.value.code == "conversation:error:not-found"
 
 
-async def test_who_is_told_that_there_is_more_looks_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not announced is not found."""
     monkeypatch.setattr("conversation_kit.live.registry.POLL_SECONDS", 3600)
-    url = f"sqlite:///{tmp_path / 'chat.db'}"
+
+
+@pytest.mark.usefixtures("no_poll")
+async def test_a_broker_lets_others_know_at_once(tmp_path: Path) -> None:
+    url, broker = f"sqlite:///{tmp_path / 'chat.db'}", MemoryBroker()
     async with (
-        open_world(make_kit(url)) as world,
-        open_world(make_kit(url), populate=False) as elsewhere,
+        open_world(make_kit(url, broker=broker)) as world,
+        open_world(make_kit(url, broker=broker), populate=False) as elsewhere,
         world.kit.subscribe(world.conversation) as events,
     ):
-        event = await elsewhere.kit.events.create(world.conversation, "text", {"text": "hello"})
-        assert event.id is not None
-        world.kit._core.live.tell("app-1", world.conversation, event.id)
-        world.kit._core.live.tell("app-1", "CON-unknown", 7)
+        await anyio.wait_all_tasks_blocked()
+        for number in range(3):
+            await elsewhere.kit.events.create(world.conversation, "text", {"text": str(number)})
+            assert ids(await take(events, 1)) == [6 + number]
+        await broker.tell([Wake("app-1", "CON-unknown", 7), Wake("app-2", world.conversation, 7), Wake("app-1", world.conversation, 99)])
+        await world.say()
+        assert ids(await take(events, 1)) == [9]
+
+
+class BrokenBroker:
+    """Raises whatever it is asked to do, and counts how often."""
+
+    def __init__(self) -> None:
+        self.told = 0
+        self.asked = 0
+        self.asked_again = anyio.Event()
+
+    async def tell(self, wakes: Sequence[Wake]) -> None:
+        self.told += 1
+        raise OSError("no broker here")
+
+    async def listen(self, heard: Callable[[Wake], None]) -> None:
+        self.asked += 1
+        if self.asked > 1:
+            self.asked_again.set()
+        raise OSError("no broker here")
+
+
+async def test_a_broker_that_fails_costs_no_event(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("conversation_kit.live.registry.LISTEN_AGAIN_SECONDS", 0.01)
+    broker = BrokenBroker()
+    async with open_world(make_kit(broker=broker)) as world, world.kit.subscribe(world.conversation) as events:
+        await world.say()
         assert ids(await take(events, 1)) == [6]
+        with anyio.fail_after(5):
+            await broker.asked_again.wait()
+    assert broker.told == 6
+    assert all(record.levelname == "WARNING" and not record.exc_info for record in caplog.records)
 
 
 async def test_events_of_a_hosts_transaction_arrive_after_its_commit(tmp_path: Path) -> None:
