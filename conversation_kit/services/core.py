@@ -196,8 +196,8 @@ class Core:
         if within is None and not listens:
             # Nothing is left to do after the commit, and whether it happens is for the storage to see to.
             result = await write(*arguments)
-            if live.circles and self.announce is None:
-                live.publish(signals(result))  # for who has come meanwhile
+            if live.circles and self.announce is None and live.watches(conversation):
+                live.publish(signals(result))  # to who has come meanwhile
             return result
         with anyio.CancelScope(shield=True):
             result = await (write(*arguments) if within is None else write(*arguments, within=within))

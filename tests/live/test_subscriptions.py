@@ -302,7 +302,7 @@ async def test_the_log_is_read_on_when_the_one_whose_task_did_it_goes(tmp_path: 
                 assert ids(await take(second, 1)) == [6]
 
 
-async def test_ten_thousand_comings_and_goings_leave_nothing() -> None:
+async def test_thousands_of_comings_and_goings_leave_nothing() -> None:
     async with open_world() as world:
         for _ in range(100):
             async with anyio.create_task_group() as group:
