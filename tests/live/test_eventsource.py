@@ -217,9 +217,9 @@ async def test_a_burst_is_no_slowness(monkeypatch: pytest.MonkeyPatch) -> None:
         # All of it is published before any task gets its turn.
         live = world.kit._core.live
         signals: list[Signal] = []
-        monkeypatch.setattr(live, "publish", signals.extend)
-        said = [await world.say(str(number)) for number in range(300)]
-        monkeypatch.undo()
+        with monkeypatch.context() as unannounced:
+            unannounced.setattr(live, "publish", signals.extend)
+            said = [await world.say(str(number)) for number in range(300)]
         live.publish(signals)
         await connection.until(lambda: len(connection.events) == 300)
         assert [event["id"] for event in connection.events] == said

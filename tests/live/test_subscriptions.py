@@ -43,6 +43,12 @@ def ids(events: list[Event]) -> list[int | None]:
     return [event.id for event in events]
 
 
+@pytest.fixture
+def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not announced is not found."""
+    monkeypatch.setattr("conversation_kit.live.registry.POLL_SECONDS", 3600)
+
+
 async def test_events_come_from_the_log_and_then_live() -> None:
     async with open_world() as world, world.kit.subscribe(world.conversation, after=3) as events:
         assert ids(await take(events, 2)) == [4, 5]
@@ -138,6 +144,23 @@ async def test_announcements_out_of_order_doubled_and_lost_cost_no_event(monkeyp
             assert ids(await take(other, 150)) == wanted
 
 
+@pytest.mark.usefixtures("no_poll")
+async def test_who_has_read_an_event_before_it_is_announced_does_not_get_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_world() as world, world.kit.subscribe(world.conversation) as first:
+        live = world.kit._core.live
+        late: list[Signal] = []
+        with monkeypatch.context() as unannounced:
+            unannounced.setattr(live, "publish", late.extend)
+            for _ in range(2):
+                await world.say()
+        async with world.kit.subscribe(world.conversation, after=5) as second:
+            assert ids(await take(second, 2)) == [6, 7]
+            live.publish(late)
+            await world.say()
+            assert ids(await take(second, 1)) == [8]
+            assert ids(await take(first, 3)) == [6, 7, 8]
+
+
 async def test_what_another_process_commits_is_found_within_a_second(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'chat.db'}"
     async with open_world(make_kit(url)) as world, open_world(make_kit(url), populate=False) as elsewhere:
@@ -153,12 +176,6 @@ async def test_what_another_process_commits_is_found_within_a_second(tmp_path: P
             with anyio.fail_after(1.5), pytest.raises(StreamEnded) as ended:
                 await take(events, 1)
             assert ended.value.code == "conversation:error:not-found"
-
-
-@pytest.fixture
-def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not announced is not found."""
-    monkeypatch.setattr("conversation_kit.live.registry.POLL_SECONDS", 3600)
 
 
 @pytest.mark.usefixtures("no_poll")
