@@ -12,13 +12,16 @@ from conversation_kit.domain.errors import ConfigurationError
 from conversation_kit.domain.event_types import check_registered
 from conversation_kit.domain.signals import Signal
 from conversation_kit.hooks import Hook, OnFailure
-from conversation_kit.http.app import OPERATIONS, Door
+from conversation_kit.http.app import EXTENSIONS, OPERATIONS, Door
 from conversation_kit.http.mounting import ASGIApp, Middleware, Receive, Scope, Send
 from conversation_kit.http.openapi import document
 from conversation_kit.http.pages import Pages
+from conversation_kit.http.stopping import Signals
+from conversation_kit.http.streams import StreamLimits, Streams
 from conversation_kit.hub import Receiver
+from conversation_kit.live.registry import Live
 from conversation_kit.memory import MemoryStorage
-from conversation_kit.ports import Authenticator, Migrates, Migration, Storage, TransactionalStorage
+from conversation_kit.ports import Authenticator, Broker, Migrates, Migration, Storage, TransactionalStorage
 from conversation_kit.services.acting import Chat
 from conversation_kit.services.core import Authorize, Core
 from conversation_kit.services.opening import Opening
@@ -28,6 +31,10 @@ H = TypeVar("H", bound=Hook)
 R = TypeVar("R", bound=Receiver)
 W = TypeVar("W", bound=WithinHook)
 
+EVERYTHING = (*OPERATIONS, *EXTENSIONS)
+STOP_SECONDS = 2.0
+"""How long a stop waits for live streams to say goodbye."""
+
 
 class ConversationKit(Chat):
     """A conversation backend, and the ASGI application that serves it.
@@ -36,7 +43,10 @@ class ConversationKit(Chat):
     ``authorize`` may overrule the default policy. ``application_id`` is the application in which the host's own calls act; it need not be
     given when ``auth`` knows one only. ``public_url`` fixes the base of all hrefs; otherwise they follow the request. ``event_types`` are
     further event types that clients may post. ``max_members`` caps the invited and joined members of a conversation. ``docs`` switches the
-    index, ``/openapi.json`` and ``/docs``. Raises ``ConfigurationError``.
+    index, ``/openapi.json`` and ``/docs``. ``stream_limits`` is what live streams may cost; ``allowed_origins`` are the origins, such as
+    ``https://shop.example``, whose pages may open WebSockets beside those of the host itself; ``broker`` lets live streams of other
+    processes know at once what this one commits; ``handle_signals`` lets open streams end when
+    the process gets SIGTERM or SIGINT, before whoever handles the signal otherwise. Raises ``ConfigurationError``.
     """
 
     def __init__(
@@ -50,6 +60,10 @@ class ConversationKit(Chat):
         event_types: Iterable[str] = (),
         max_members: int = 1000,
         docs: bool = True,
+        stream_limits: StreamLimits = StreamLimits(),
+        allowed_origins: Iterable[str] = (),
+        broker: Broker | None = None,
+        handle_signals: bool = True,
     ) -> None:
         if not hasattr(auth, "authenticate"):
             raise ConfigurationError("auth= takes a JWTAuthenticator, a HostAuthenticator, or an object with their methods.")
@@ -60,9 +74,16 @@ class ConversationKit(Chat):
             raise ConfigurationError(f"storage= takes a URL or a storage; {self.storage!r} {why}.")
         self._auth = auth
         self._application_id = application_id
-        core = Core(Opening(self.storage), authorize=authorize, event_types=check_registered(event_types), max_members=max_members)
+        core = Core(
+            Opening(self.storage),
+            live=Live(broker),
+            authorize=authorize,
+            event_types=check_registered(event_types),
+            max_members=max_members,
+        )
         super().__init__(core, self._application)
-        self._door = Door(core, auth, public_url=public_url, pages=Pages(OPERATIONS) if docs else None)
+        streams = Streams(stream_limits, Signals(core.live.hang_up, enabled=handle_signals), allowed_origins)
+        self._door = Door(core, auth, streams, public_url=public_url, pages=Pages(EVERYTHING) if docs else None)
 
     def before(self, command: type[Command], *, timeout: float = 5.0, on_failure: OnFailure = "reject") -> Callable[[H], H]:
         """Register a hook that sees every such command before it is carried out, in the order of registration.
@@ -118,7 +139,7 @@ class ConversationKit(Chat):
         """
         storage = self._transactional("using")
         await self._core.storage()
-        async with storage.joined(session, self._core.hub.publish) as joined:
+        async with storage.joined(session, self._core.publish) as joined:
             yield Chat(self._core.joined(joined), self._default_application)
 
     def _transactional(self, what: str) -> TransactionalStorage:
@@ -141,7 +162,7 @@ class ConversationKit(Chat):
 
     def openapi(self, prefix: str = "") -> dict[str, Any]:
         """The OpenAPI document with ``prefix`` before every path, to merge into a host's own."""
-        return document(OPERATIONS, prefix=prefix.rstrip("/"))
+        return document(EVERYTHING, prefix=prefix.rstrip("/"))
 
     def middleware(self, app: ASGIApp, prefix: str) -> Middleware:
         """``app`` with the kit mounted at ``prefix``; also takes part in the server's lifespan. For Quart and any other ASGI host."""
@@ -152,11 +173,17 @@ class ConversationKit(Chat):
         await self._core.opening.start()
 
     async def stop(self) -> None:
-        """Close the storage when nobody else has it started, and nobody uses it without; the next use opens it again."""
+        """Close the storage when nobody else has it started, and nobody uses it without; the next use opens it again.
+
+        When it is closed live streams end first.
+        """
+        if self._core.opening.closes_next:
+            await self._core.live.stop(STOP_SECONDS)
         await self._core.opening.stop()
 
     async def close(self) -> None:
         """Close the storage whoever uses it, for scripts that run no lifespan; the next use opens it again."""
+        await self._core.live.stop(STOP_SECONDS)
         await self._core.opening.close()
 
     async def migrate(self) -> Migration | None:
@@ -180,8 +207,7 @@ class ConversationKit(Chat):
         if scope["type"] == "http":
             await self._door(scope, receive, send)
         elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": "No such path."})
+            await self._door.socket(scope, receive, send)
         elif scope["type"] == "lifespan":
             await Middleware(_nobody, "", self)(scope, receive, send)
         else:

@@ -4,6 +4,7 @@
       ConfigurationError            the host wired something wrongly; raised at start, never per request
       StorageUnavailable            the storage cannot answer now; try again
       HookFailed                    a fail-closed ``before`` hook raised or ran out of time
+      StreamEnded                   a live stream is over; has a ``code``
       RequestError                  what the caller asked for cannot be done; has a ``code``
         InvalidInput                names the fields that are wrong
         Unauthenticated             no, broken or expired credentials
@@ -92,6 +93,36 @@ class Rejected(RequestError):
 
     def __init__(self, code: str, description: str) -> None:
         super().__init__(description, code)
+
+
+class StreamEnded(ConversationKitError):
+    """A live stream is over. ``code`` and ``description`` say why; whoever still may can go on after the last id that they got.
+
+    ``is_stop`` says that it is nobody's fault: the kit stops, or the stream is old.
+    """
+
+    def __init__(self, description: str, code: str, *, is_stop: bool = False) -> None:
+        super().__init__(description)
+        self.description = description
+        self.code = code
+        self.is_stop = is_stop
+
+
+def too_slow() -> StreamEnded:
+    """A subscriber that takes its events more slowly than they come."""
+    return StreamEnded("More was waiting for you than may wait: go on after the last id that you got.", "stream:error:too-slow")
+
+
+def stopping() -> StreamEnded:
+    """The server goes."""
+    return StreamEnded("This server stops: go on after the last id that you got.", "stream:error:stopping", is_stop=True)
+
+
+def invalid_cursor(after: object) -> InvalidInput:
+    """A position that the log does not have."""
+    return InvalidInput(
+        {"after": f"must be the id of an event of this conversation, or 0: {after!r:.40} is none"}, "event:error:invalid-cursor"
+    )
 
 
 def conversation_not_found() -> NotFound:

@@ -237,6 +237,20 @@ class Member(CreatedMember):
     invited_by: NotRequired[Annotated[str, Field(description="The inviting user's id.")]]
 
 
+class TicketTimestamp(TypedDict):
+    """When the ticket ends."""
+
+    expires: Time
+
+
+class StreamTicket(TypedDict):
+    """What opens a live stream without a token, once."""
+
+    ticket: Annotated[str, Field(description="The query parameter `ticket` of the stream.")]
+    href: Annotated[str, Field(description="The stream, ticket and all; `ws` in place of `http` for a WebSocket.")]
+    timestamp: TicketTimestamp
+
+
 class CreatedEvent(TypedDict):
     """Where an event landed; an ephemeral one (typing) has neither id nor place."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import from_json
@@ -17,6 +17,9 @@ from conversation_kit.http.mounting import Receive, Scope
 from conversation_kit.http.queries import parse_event_range, parse_page, parse_query
 from conversation_kit.http.requests import Body
 from conversation_kit.services.acting import Acting
+
+if TYPE_CHECKING:
+    from conversation_kit.http.streams import Streams
 
 B = TypeVar("B", bound=Body)
 
@@ -41,7 +44,8 @@ class Call:
         self.params = params
         self.links = links
         self.acting: Acting
-        self._receive = receive
+        self.streams: Streams
+        self.receive = receive
         self._headers: dict[bytes, bytes] | None = None
         self._raw: bytes | None = None
 
@@ -52,13 +56,19 @@ class Call:
         value = self._headers.get(name)
         return value.decode("latin-1") if value is not None else None
 
+    @property
+    def wants_stream(self) -> bool:
+        """Whether this is a GET that accepts server-sent events."""
+        accept = self.header(b"accept")
+        return accept is not None and "text/event-stream" in accept.lower() and self.scope["method"] == "GET"
+
     async def raw(self) -> bytes:
         """The body. Raises 413 as soon as it is known to be too long."""
         if self._raw is None:
             announced = self.header(b"content-length")
             if announced is not None and len(announced) >= _DIGITS_OF_MAX and _DIGITS.fullmatch(announced) and int(announced) > MAX_BODY:
                 raise _too_large()
-            message = await self._receive()
+            message = await self.receive()
             body = message.get("body", b"")
             if message.get("more_body") or message["type"] != "http.request":
                 body = await self._rest(message)
@@ -79,7 +89,7 @@ class Call:
                 raise _too_large()
             if not message.get("more_body"):
                 return b"".join(chunks)
-            message = await self._receive()
+            message = await self.receive()
 
     async def body(self, shape: type[B]) -> B:
         """The body in this shape; an empty one is ``{}``. Raises 415 for another content type than JSON in UTF-8."""

@@ -29,6 +29,9 @@ STATUS_OF_CODE = {
     "http:error:payload-too-large": 413,
     "http:error:unsupported-media-type": 415,
     "http:error:validation-fail": 400,
+    "stream:error:capacity": 503,
+    "stream:error:origin": 403,
+    "stream:error:too-many": 429,
     "system:error:permission": 403,
 }
 STATUS_OF_ENDING = {

@@ -8,12 +8,12 @@ from pydantic_core import to_json
 
 from conversation_kit.domain.events import SEPARATOR, located, located_page, receipts_state
 from conversation_kit.domain.models import Receipt
-from conversation_kit.http import answers
+from conversation_kit.http import answers, eventsource
 from conversation_kit.http.calls import Call
 from conversation_kit.http.lists import next_link
 from conversation_kit.http.operations import EVENT_IDS, PAGING, Operation
 from conversation_kit.http.requests import ActorBody, EventBody
-from conversation_kit.http.responses import EMPTY, Answer
+from conversation_kit.http.responses import EMPTY, Answer, Reply
 
 
 async def create(call: Call) -> Answer:
@@ -27,8 +27,10 @@ async def create(call: Call) -> Answer:
     return Answer.json(answer, 201)
 
 
-async def list_(call: Call) -> Answer:
-    """List events."""
+async def list_(call: Call) -> Reply:
+    """List events, or stream them."""
+    if call.wants_stream:
+        return eventsource.events(call)
     wanted = call.event_range()
     page = await call.acting.events.page(call.params["conversation_id"], wanted)
     receipts = page.receipts
@@ -82,7 +84,9 @@ OPERATIONS = (
         list[answers.Event],
         query=(*PAGING, *EVENT_IDS),
         errors=(404,),
-        description="For admins and joined members, by id. A `Link` header with `rel=next` tells where a long list goes on.",
+        description="For admins and joined members, by id. A `Link` header with `rel=next` tells where a long list goes on. "
+        "With `Accept: text/event-stream`, and as a WebSocket, it is a live stream: from now on, or after the event of the id in "
+        "`Last-Event-ID` or `after`. See `createStreamTicket` for browsers.",
     ),
     Operation(
         "getEvent",

@@ -20,6 +20,7 @@ TAGS = {
     "User": "Somebody of the application, who can be a member of many conversations.",
     "Member": "A user's membership of a conversation over one channel.",
     "Event": "What happened in a conversation, numbered from 1 without holes.",
+    "Stream": "Extensions: events as they come.",
     "Leg": "A connection of a user over some medium.",
 }
 PATH_PARAMETERS = {
@@ -36,6 +37,7 @@ ERRORS = {
     "404": "Does not exist, or not for this caller.",
     "405": "The path takes other methods; `Allow` names them.",
     "413": "The body is too long.",
+    "429": "Too many of them at once; `Retry-After` says when to try again.",
     "415": "The body is not JSON.",
     "503": "The storage or a hook of this server cannot answer now; try again.",
 }
@@ -112,6 +114,7 @@ def _operation(operation: Operation, schemas: dict[tuple[str, str], Any]) -> dic
     made: dict[str, Any] = {
         "operationId": operation.id,
         "tags": [operation.tag],
+        **({"x-extension": True} if operation.extension else {}),
         "summary": operation.summary,
         **({"description": operation.description} if operation.description else {}),
         "parameters": [*_path_parameters(operation.path), *(query_parameter(name, operation.page_size) for name in operation.query)],

@@ -1,4 +1,4 @@
-"""The 22 operations as a table: what routes requests and what the OpenAPI document is made from."""
+"""The operations as a table, the API's 22 and the kit's own: what routes requests and what the OpenAPI document is made from."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from conversation_kit.http.calls import Call
 from conversation_kit.http.errors import DoorError
 from conversation_kit.http.queries import LONGEST_REMEMBERED, REMEMBERED
 from conversation_kit.http.requests import Body
-from conversation_kit.http.responses import Answer
+from conversation_kit.http.responses import Reply
 
-Endpoint: TypeAlias = Callable[[Call], Awaitable[Answer]]
+Endpoint: TypeAlias = Callable[[Call], Awaitable[Reply]]
 
 PAGING = ("page_size", "record_index", "order")
 DATES = ("date_start", "date_end")
@@ -25,7 +25,7 @@ class Operation:
     """One operation of the API.
 
     ``answer`` is the shape of the success answer; ``query`` names the query parameters; ``errors`` lists the statuses beside
-    those that every operation may answer.
+    those that every operation may answer. ``extension`` marks what the API does not have.
     """
 
     id: str
@@ -42,6 +42,7 @@ class Operation:
     page_size: int = 100
     errors: tuple[int, ...] = ()
     description: str = ""
+    extension: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pydantic_core import to_json
 
@@ -11,6 +11,13 @@ from conversation_kit.http.mounting import Send
 
 JSON: Final = "application/json"
 _JSON = (b"content-type", JSON.encode())
+
+
+class Reply(Protocol):
+    """What an endpoint answers."""
+
+    async def send(self, send: Send, *, head: bool = False) -> None:
+        """Send all of it; for HEAD without a body."""
 
 
 class Answer:

@@ -1,4 +1,4 @@
-"""The five services: of one principal, and as the host's own code gets them."""
+"""The five services and live events: of one principal, and as the host's own code gets them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from conversation_kit.domain.principals import Principal
+from conversation_kit.live.subscriptions import Subscription
 from conversation_kit.services.conversations import Conversations
 from conversation_kit.services.core import Core
 from conversation_kit.services.events import Events
 from conversation_kit.services.legs import Legs
+from conversation_kit.services.listening import subscribe
 from conversation_kit.services.members import Members
 from conversation_kit.services.users import Users
 
@@ -45,6 +47,14 @@ class Acting:
     def legs(self) -> Legs:
         """Legs."""
         return Legs(self.core, self.principal)
+
+    def subscribe(self, conversation_id: str, *, after: int | None = None) -> Subscription:
+        """The conversation's events as they come: ``async with`` it, then ``async for`` it.
+
+        With ``after`` it begins behind the event of that id, 0 being before all of them, otherwise with the next one that comes.
+        For who may read events: entering raises ``conversation_not_found``, ``Forbidden``, or ``invalid_cursor``. See ``Subscription``.
+        """
+        return subscribe(self.core, self.principal, conversation_id, after)
 
 
 class Chat:
@@ -91,3 +101,7 @@ class Chat:
     def legs(self) -> Legs:
         """Legs of the default application."""
         return self.host.legs
+
+    def subscribe(self, conversation_id: str, *, after: int | None = None) -> Subscription:
+        """Live events of one of the default application's conversations, as ``Acting.subscribe`` has it."""
+        return self.host.subscribe(conversation_id, after=after)

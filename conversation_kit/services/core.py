@@ -25,6 +25,7 @@ from conversation_kit.domain.scene import Changes, Decide, Needs, Scene
 from conversation_kit.domain.signals import Signal
 from conversation_kit.hooks import Hooks, Pool, call
 from conversation_kit.hub import Hub
+from conversation_kit.live.registry import Live
 from conversation_kit.ports import Joined, Publish, Storage
 from conversation_kit.services.opening import Opening
 from conversation_kit.within import WithinHooks
@@ -76,6 +77,7 @@ class Core:
     hooks: Hooks = field(default_factory=Hooks)
     within: WithinHooks = field(default_factory=WithinHooks)
     hub: Hub = field(default_factory=Hub)
+    live: Live = field(default_factory=Live)
     announce: Publish | None = None
     authorize: Authorize | None = None
     event_types: frozenset[str] = frozenset()
@@ -111,7 +113,7 @@ class Core:
         if self.authorize is None:
             return principal.user_name is None
         if user_id is None and user_name is not None:
-            user_id = await self._id_of(principal.application_id, user_name)
+            user_id = await self.id_of(principal.application_id, user_name)
         request = AccessRequest(principal, operation, conversation_id, user_id, member_id, event_id, leg_id, action)
         try:
             with anyio.fail_after(AUTHORIZE_SECONDS):
@@ -125,7 +127,8 @@ class Core:
             raise Forbidden("This server does not allow you to do this.")
         return principal.is_admin or verdict is True
 
-    async def _id_of(self, application_id: str, user_name: str) -> str | None:
+    async def id_of(self, application_id: str, user_name: str) -> str | None:
+        """The id of the user of this name, if there is one."""
         try:
             return (await (await self.storage()).get_user(application_id, name=user_name)).id
         except NotFound:
@@ -165,24 +168,50 @@ class Core:
 
         storage = await self.opening.storage()
         changes: Changes[T] = await self.commit(
-            storage.change, application_id, conversation_id, needs, decide_for_caller, signals=_signals_of
+            storage.change,
+            application_id,
+            conversation_id,
+            needs,
+            decide_for_caller,
+            signals=_signals_of,
+            conversation=(application_id, conversation_id),
         )
         return changes.result
 
-    async def commit(self, write: Callable[..., Awaitable[R]], *arguments: Any, signals: Callable[[R], Sequence[Signal]]) -> R:
+    async def commit(
+        self,
+        write: Callable[..., Awaitable[R]],
+        *arguments: Any,
+        signals: Callable[[R], Sequence[Signal]],
+        conversation: tuple[str, str | None] | None = None,
+    ) -> R:
         """Call one of the storage's methods that write, with what the host wants done within, and announce what its result means.
 
-        A caller that goes away stops neither.
+        ``conversation`` is the one that is written to. A caller that goes away stops neither.
         """
         within = self.within.beside(signals)
-        if within is None and not self.hub.listens:
+        live = self.live
+        listens = self.hub.listens or live.broker is not None
+        if live.circles and not listens:
+            listens = self.announce is not None or live.watches(conversation)
+        if within is None and not listens:
             # Nothing is left to do after the commit, and whether it happens is for the storage to see to.
-            return await write(*arguments)
+            result = await write(*arguments)
+            if live.circles and self.announce is None and live.watches(conversation):
+                live.publish(signals(result))  # to who has come meanwhile
+            return result
         with anyio.CancelScope(shield=True):
             result = await (write(*arguments) if within is None else write(*arguments, within=within))
-            if self.hub.listens and (told := signals(result)):
-                await (self.announce or self.hub.publish)(told)
+            if (listens or live.circles) and (told := signals(result)):
+                await (self.announce or self.publish)(told)
         return result
+
+    async def publish(self, signals: Sequence[Signal]) -> None:
+        """Give the signals of one commit to the live subscriptions, which takes no time, to the broker and to the receivers."""
+        self.live.publish(signals)
+        if self.live.broker is not None:
+            await self.live.tell(signals)
+        await self.hub.publish(signals)
 
     def joined(self, joined: Joined) -> Core:
         """The same kit at work in a host's transaction."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conversation_kit.http.app import OPERATIONS
+from conversation_kit.http.app import EXTENSIONS, OPERATIONS
 from tests.hosts.servers import Running, running
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -49,10 +49,10 @@ def test_every_operation_is_shown_and_nothing_is_asked_of_others(served: Running
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
-    for operation in OPERATIONS:
+    for operation in (*OPERATIONS, *EXTENSIONS):
         assert f'data-path="{operation.path}"' in done.stdout
         assert f">{operation.id}<" in done.stdout
-    assert done.stdout.count('class="opblock-summary-path"') == len(OPERATIONS)
+    assert done.stdout.count('class="opblock-summary-path"') == len(OPERATIONS) + len(EXTENSIONS)
 
     # What the policy had refused would be in the console.
     assert "Content Security Policy" not in done.stderr

@@ -1,0 +1,122 @@
+"""Writing to one connection, from whichever task has something for it: without waking anybody while the connection takes it at once.
+
+Waking a task for each subscriber is what most of the time of a fan-out goes to. An ASGI server's ``send`` mostly does not wait: it hands
+the bytes to the transport and returns. So the publisher's task may call it for the subscriber; only when it has to wait after all, because
+the client does not read, does the subscriber's own task go on with the call where it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from contextlib import asynccontextmanager
+from types import CoroutineType, coroutine
+from typing import Any, TypeAlias
+
+import anyio
+from anyio.lowlevel import current_token
+
+from conversation_kit.http.mounting import Message, Send
+
+Call: TypeAlias = Coroutine[Any, Any, None]
+
+
+class Pipe:
+    """One connection's ``send``. ``wake`` lets its own task call ``finish``."""
+
+    def __init__(self, send: Send, wake: Callable[[], None]) -> None:
+        self._send = send
+        self._wake = wake
+        # On trio a call belongs to the task that began it.
+        self._may_be_direct = type(current_token().native_token).__module__.partition(".")[0] != "trio"
+        self._is_direct = False
+        self._turn = anyio.Lock(fast_acquire=True)
+        self._writers = 0
+        self._left: tuple[Call, Any] | None = None
+        self._broken: Exception | None = None
+
+    async def write(self, message: Message) -> None:
+        """Send a message from one of the connection's own tasks, and learn whether the server takes messages at once."""
+        async with self._alone():
+            call = self._send(message)
+            if type(call) is CoroutineType:
+                self._is_direct = await _watched(call) and self._may_be_direct
+            else:
+                await call
+
+    def write_now(self, message: Message) -> bool:
+        """Send a message from any task of the event loop, without waiting; ``False`` and nothing done, if it might have to wait.
+
+        It never comes before what one of the connection's own tasks has to send already, be it that this task still waits for its turn.
+        """
+        if self._writers or self._left is not None or not self._is_direct:
+            return False
+        try:
+            call: Any = self._send(message)
+            waits_for = call.send(None)
+        except StopIteration:
+            return True
+        except Exception as error:
+            self._is_direct = False
+            self._broken = error
+        else:
+            self._left = call, waits_for
+        self._wake()
+        return True
+
+    async def finish(self) -> None:
+        """Bring to its end what somebody else began. Raises what the server raised."""
+        if self._left is not None or self._broken is not None:
+            async with self._alone():
+                pass
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """One of the connection's own tasks at a time, with nothing left of what somebody else began."""
+        self._writers += 1
+        try:
+            async with self._turn:
+                if self._broken is not None:
+                    raise self._broken
+                if self._left is not None:
+                    left, self._left = self._left, None
+                    await _go_on(*left)
+                yield
+        finally:
+            self._writers -= 1
+
+    def close(self) -> None:
+        """Nobody writes any more."""
+        self._is_direct = False
+        if self._left is not None:
+            self._left[0].close()
+            self._left = None
+
+
+@coroutine
+def _watched(call: Call) -> Generator[Any, Any, bool]:
+    """Await ``call``, and return whether it did so without waiting for anything."""
+    try:
+        waits_for = call.send(None)
+    except StopIteration:
+        return True
+    yield from _rest(call, waits_for)
+    return False
+
+
+@coroutine
+def _go_on(call: Call, waits_for: Any) -> Generator[Any, Any, None]:
+    """Await the rest of ``call``, which waits for ``waits_for``."""
+    yield from _rest(call, waits_for)
+
+
+def _rest(call: Call, waits_for: Any) -> Generator[Any, Any, None]:
+    while True:
+        try:
+            try:
+                answer = yield waits_for
+            except BaseException as error:
+                waits_for = call.throw(error)
+            else:
+                waits_for = call.send(answer)
+        except StopIteration:
+            return

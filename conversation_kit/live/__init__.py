@@ -1,0 +1,1 @@
+"""Live delivery: what is committed reaches those who listen, from the log and never past it."""

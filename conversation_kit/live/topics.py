@@ -1,0 +1,113 @@
+"""One conversation as it is followed: events in the order of their ids, whatever the order in which they are announced."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from conversation_kit.domain.errors import RequestError, StreamEnded
+from conversation_kit.domain.events import Event, EventPage
+from conversation_kit.domain.reading import EventRange
+
+F = TypeVar("F")
+Read: TypeAlias = Callable[[EventRange], Awaitable[EventPage]]
+
+MAX_HELD = 64
+"""Events that came too early and are kept for when their turn comes; what is beyond is read from the log."""
+
+
+class Published:
+    """An event on its way to many subscribers, which share the frames that it is sent in."""
+
+    __slots__ = ("_frames", "event")
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        self._frames: dict[Hashable, Any] = {}
+
+    def frame(self, kind: Hashable, make: Callable[[Event], F]) -> F:
+        """The event as ``make`` puts it, which is called once for each ``kind``."""
+        found: F | None = self._frames.get(kind)
+        if found is None:
+            found = self._frames[kind] = make(self.event)
+        return found
+
+
+class Subscriber(Protocol):
+    """Who listens to a topic."""
+
+    user_id: str | None
+
+    def deliver(self, item: Published) -> None:
+        """Take the next event; called in the order of ids. Never waits and never raises."""
+
+    def fall_behind(self) -> None:
+        """Read on from the log, with one's own rights, before anything else is taken."""
+
+    def end(self, error: StreamEnded | RequestError) -> None:
+        """Listen no more."""
+
+
+class Topic:
+    """Those who listen to one conversation, in one event loop.
+
+    ``next`` is the id of the event that followers get next, ``None`` while there has been no follower. ``head`` is the highest id that is
+    known to be committed. ``read`` reads the log as the application itself.
+    """
+
+    def __init__(self, application_id: str, conversation_id: str, read: Read) -> None:
+        self.application_id = application_id
+        self.conversation_id = conversation_id
+        self.read = read
+        self.subscribers: dict[Subscriber, None] = {}
+        self.next: int | None = None
+        self.head = 0
+        self._held: dict[int, Published] = {}
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether something is committed that followers have not got: it has to be read from the log, if it is not announced presently."""
+        return self.next is not None and self.head >= self.next
+
+    def publish(self, event: Event) -> None:
+        """Take note of a committed event, and hand out what its turn is. A second time, it does nothing."""
+        id = event.id
+        if id is None:
+            self._deliver(Published(event))
+            return
+        self.head = max(self.head, id)
+        if self.next is None or id < self.next:
+            return
+        if id > self.next:
+            if len(self._held) < MAX_HELD:
+                self._held[id] = Published(event)
+            return
+        item: Published | None = Published(event)
+        while item is not None:
+            self.next += 1
+            self._deliver(item)
+            item = self._held.pop(self.next, None)
+
+    def admits(self, position: int) -> bool:
+        """Whether who has everything before ``position`` from the log may follow from here on, and misses nothing then."""
+        if self.next is None:
+            if self.head >= position:
+                return False
+            self.next = position
+        return position >= self.next
+
+    def end(self, error: RequestError) -> None:
+        """End everybody's subscription."""
+        for subscriber in tuple(self.subscribers):
+            subscriber.end(error)
+
+    def _deliver(self, item: Published) -> None:
+        subscribers = tuple(self.subscribers)
+        for subscriber in subscribers:
+            subscriber.deliver(item)
+        if item.event.type == "member:left":
+            # Who has left reads on with the rights that are left: none, or those of another membership.
+            leaver = item.event.body["user"]["id"]
+            for subscriber in subscribers:
+                if subscriber.user_id == leaver:
+                    subscriber.fall_behind()
