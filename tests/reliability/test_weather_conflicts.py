@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from conversation_kit_sql import SQLStorage, retries
 from tests.databases import fresh
-from tests.reliability.weather import SERVERS, Room, open_room, opened, somebody
+from tests.reliability.weather import SERVERS, Room, open_room, opened, somebody, until_begun
 from tests.world import APP, make_kit, open_world
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_tracebacks")]
@@ -58,7 +58,7 @@ async def test_a_deadlock_with_a_transaction_of_the_hosts_is_tried_again(kind: s
                         with storage._database.writer:
                             # The first one goes alone, and the others wait for it and go together.
                             group.start_soon(third.say, f"{turn}")
-                            await anyio.wait_all_tasks_blocked()
+                            await until_begun(storage)
                             for number in range(6):
                                 for room in (low, high):
                                     group.start_soon(room.say, f"{turn} {number}")
