@@ -7,7 +7,7 @@ the client does not read, does the subscriber's own task go on with the call whe
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
 from contextlib import asynccontextmanager
 from types import CoroutineType, coroutine
 from typing import Any, TypeAlias
@@ -43,12 +43,19 @@ class Pipe:
             else:
                 await call
 
+    async def write_last(self, messages: Iterable[Message]) -> None:
+        """Send the last messages: whoever waits to write gets an ``OSError`` instead."""
+        async with self._alone():
+            self._broken = OSError("The connection is closed.")
+            for message in messages:
+                await self._send(message)
+
     def write_now(self, message: Message) -> bool:
         """Send a message from any task of the event loop, without waiting; ``False`` and nothing done, if it might have to wait.
 
         It never comes before what one of the connection's own tasks has to send already, be it that this task still waits for its turn.
         """
-        if self._writers or self._left is not None or not self._is_direct:
+        if self._writers or self._left is not None or self._broken is not None or not self._is_direct:
             return False
         try:
             call: Any = self._send(message)
@@ -56,7 +63,6 @@ class Pipe:
         except StopIteration:
             return True
         except Exception as error:
-            self._is_direct = False
             self._broken = error
         else:
             self._left = call, waits_for
@@ -86,7 +92,7 @@ class Pipe:
 
     def close(self) -> None:
         """Nobody writes any more."""
-        self._is_direct = False
+        self._broken = self._broken or OSError("The connection is closed.")
         if self._left is not None:
             self._left[0].close()
             self._left = None

@@ -15,6 +15,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from conversation_kit import (
+    AccessRequest,
     ConfigurationError,
     ConversationKit,
     Event,
@@ -23,6 +24,7 @@ from conversation_kit import (
     MemoryBroker,
     NotFound,
     Signal,
+    StorageUnavailable,
     StreamEnded,
     Subscription,
     Wake,
@@ -195,6 +197,24 @@ async def test_a_broker_lets_others_know_at_once(tmp_path: Path) -> None:
         assert ids(await take(events, 1)) == [9]
 
 
+async def test_a_storage_or_an_authorize_that_fails_for_a_while_costs_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriptions, "RETRY_SECONDS", 0.01)
+    failures: list[Exception] = [StorageUnavailable("later"), RuntimeError("the host's own")]
+
+    def authorize(request: AccessRequest) -> None:
+        if request.operation == "getEvents" and request.principal.user_name == "max" and armed and failures:
+            raise failures.pop()
+
+    armed = False
+    async with open_world(make_kit(authorize=authorize)) as world:
+        async with world.kit.as_user("max").subscribe(world.conversation, after=0) as events:
+            assert ids(await take(events, 5)) == [1, 2, 3, 4, 5]
+            armed = True
+            await world.say()
+            assert ids(await take(events, 1)) == [6]
+        assert failures == []
+
+
 class BrokenBroker:
     """Raises whatever it is asked to do, and counts how often."""
 
@@ -262,6 +282,19 @@ async def test_one_that_takes_nothing_is_dropped_when_too_much_waits_for_too_lon
             await take(slow, 1)
         assert ended.value.code == "stream:error:too-slow"
         assert len(await take(quick, 1)) == 1
+
+
+async def test_what_is_replayed_may_wait_however_long_and_much_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    async with open_world() as world:
+        for number in range(80):
+            await world.say(str(number))
+        async with world.kit.subscribe(world.conversation, after=0) as events:
+            await world.say()
+            now = 2000.0
+            await world.say()
+            assert ids(await take(events, 87)) == list(range(1, 88))
 
 
 async def test_text_is_counted_too_and_a_burst_is_read_from_the_log() -> None:
