@@ -6,6 +6,7 @@ import argparse
 import gc
 import json
 import os
+import secrets
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -23,7 +24,10 @@ from conversation_kit.kit import ConversationKit, make_storage
 from conversation_kit.tokens import make_key_pair, make_token
 
 ENVIRONMENT = "CONVERSATION_KIT_SERVE"
-"""Carries the options of ``serve`` to its worker processes, as JSON. It holds no secrets: public keys are read from their files."""
+"""Carries the options of ``serve`` to its worker processes, as JSON; its only secret is the one that seals tickets."""
+
+TICKET_SECRET = "CONVERSATION_KIT_TICKET_SECRET"
+"""Where ``serve`` finds the secret of tickets that several servers have in common; without it one is made for the workers of this one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -142,6 +146,7 @@ def _serve(options: argparse.Namespace) -> None:
             "storage": options.storage,
             "path": options.path,
             "public_url": options.public_url,
+            "ticket_secret": os.environ.get(TICKET_SECRET) or secrets.token_hex(),
         }
     )
     kit = _make_served_kit(json.loads(os.environ[ENVIRONMENT]))
@@ -191,7 +196,12 @@ def _make_served_kit(options: dict[str, Any]) -> ConversationKit:
         if application_id in keys:
             raise ConfigurationError(f"--application names {application_id!r} twice.")
         keys[application_id] = Path(file).read_bytes()
-    return ConversationKit(storage=options["storage"], auth=JWTAuthenticator(keys), public_url=options["public_url"])
+    return ConversationKit(
+        storage=options["storage"],
+        auth=JWTAuthenticator(keys),
+        public_url=options["public_url"],
+        ticket_secret=options["ticket_secret"],
+    )
 
 
 def _demo(options: argparse.Namespace) -> None:

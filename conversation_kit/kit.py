@@ -18,6 +18,7 @@ from conversation_kit.http.openapi import document
 from conversation_kit.http.pages import Pages
 from conversation_kit.http.stopping import Signals
 from conversation_kit.http.streams import StreamLimits, Streams
+from conversation_kit.http.tickets import Tickets
 from conversation_kit.hub import Receiver
 from conversation_kit.live.registry import Live
 from conversation_kit.memory import MemoryStorage
@@ -45,8 +46,9 @@ class ConversationKit(Chat):
     further event types that clients may post. ``max_members`` caps the invited and joined members of a conversation. ``docs`` switches the
     index, ``/openapi.json`` and ``/docs``. ``stream_limits`` is what live streams may cost; ``allowed_origins`` are the origins, such as
     ``https://shop.example``, whose pages may open WebSockets beside those of the host itself; ``broker`` lets live streams of other
-    processes know at once what this one commits; ``handle_signals`` lets open streams end when
-    the process gets SIGTERM or SIGINT, before whoever handles the signal otherwise. Raises ``ConfigurationError``.
+    processes know at once what this one commits; ``ticket_secret`` seals the tickets of browsers, and has to be the same in all processes
+    that serve them; ``handle_signals`` lets open streams end when the process gets SIGTERM or SIGINT, before whoever handles the signal
+    otherwise. Raises ``ConfigurationError``.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class ConversationKit(Chat):
         docs: bool = True,
         stream_limits: StreamLimits = StreamLimits(),
         allowed_origins: Iterable[str] = (),
+        ticket_secret: str | None = None,
         broker: Broker | None = None,
         handle_signals: bool = True,
     ) -> None:
@@ -82,7 +85,8 @@ class ConversationKit(Chat):
             max_members=max_members,
         )
         super().__init__(core, self._application)
-        streams = Streams(stream_limits, Signals(core.live.hang_up, enabled=handle_signals), allowed_origins)
+        signals = Signals(core.live.hang_up, enabled=handle_signals)
+        streams = Streams(stream_limits, signals, Tickets(ticket_secret), allowed_origins)
         self._door = Door(core, auth, streams, public_url=public_url, pages=Pages(EVERYTHING) if docs else None)
 
     def before(self, command: type[Command], *, timeout: float = 5.0, on_failure: OnFailure = "reject") -> Callable[[H], H]:

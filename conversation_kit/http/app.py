@@ -31,9 +31,6 @@ OPERATIONS: tuple[Operation, ...] = (
 EXTENSIONS: tuple[Operation, ...] = tickets.EXTENSIONS
 """What the kit has beside the API."""
 
-VERSION_ALIASES = ("beta", "v1", "v0.1")
-"""The version names under which tokens of the past wrote their access lists (SEMANTICS section 5)."""
-
 
 class Door:
     """Serves the API over ASGI."""
@@ -87,7 +84,7 @@ class Door:
 
             def permit(fields: Mapping[str, Any]) -> None:
                 if principal.acl is not None:
-                    _check_fields(principal.acl, "POST", call, fields)
+                    _check_covered(principal.acl, "POST", call, fields)
 
         except Exception as error:
             await refuse(answer_error(error, path), scope, send)
@@ -139,16 +136,13 @@ class Door:
     async def _check_acl(self, principal: Principal, method: str, call: Call, *, of_body: bool = False) -> None:
         acl = principal.acl
         assert acl is not None
-        _check_fields(acl, method, call, await call.fields(of_body=of_body) if acl.reads_fields else {})
+        _check_covered(acl, method, call, await call.fields(of_body=of_body) if acl.reads_fields else {})
 
     def _options(self, path: str) -> Answer:
         methods = self._routes.methods(path)
         return Answer(b"", 204, {"Allow": ", ".join(allowed(methods))})
 
 
-def _check_fields(acl: ACL, method: str, call: Call, fields: Mapping[str, Any]) -> None:
-    """Whether an access list covers a call with these fields. Raises ``Forbidden``."""
-    own = call.scope.get("root_path", "").rstrip("/").rpartition("/")[2]
-    paths = [f"/{version}{call.path}" for version in dict.fromkeys((own, *VERSION_ALIASES)) if version]
-    if not acl.permits(method, paths, fields):
+def _check_covered(acl: ACL, method: str, call: Call, fields: Mapping[str, Any]) -> None:
+    if not call.is_covered(acl, method, call.path, fields):
         raise Forbidden("The token's acl does not cover this path and method.")

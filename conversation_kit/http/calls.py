@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
 from conversation_kit.domain.errors import InvalidInput, event_not_found
+from conversation_kit.domain.principals import ACL
 from conversation_kit.domain.reading import EventRange, Page
 from conversation_kit.http.errors import DoorError, invalid_body
 from conversation_kit.http.links import Links
@@ -29,6 +31,10 @@ MAX_BODY = 1_000_000
 _DIGITS_OF_MAX = len(str(MAX_BODY))
 _DIGITS = re.compile(r"[0-9]{1,16}")
 _CONTENT_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;\s*charset\s*=\s*\"?utf-?8\"?\s*)?;?", re.IGNORECASE | re.ASCII)
+
+
+VERSION_ALIASES = ("beta", "v1", "v0.1")
+"""The version names under which tokens of the past wrote their access lists (SEMANTICS section 5)."""
 
 
 class Disconnected(Exception):
@@ -61,6 +67,11 @@ class Call:
         """Whether this is a GET that accepts server-sent events."""
         accept = self.header(b"accept")
         return accept is not None and "text/event-stream" in accept.lower() and self.scope["method"] == "GET"
+
+    def is_covered(self, acl: ACL, method: str, path: str, fields: Mapping[str, Any] = MappingProxyType({})) -> bool:
+        """Whether an access list allows ``method`` at a path below the mount, with these fields."""
+        own = self.scope.get("root_path", "").rstrip("/").rpartition("/")[2]
+        return acl.permits(method, [f"/{version}{path}" for version in dict.fromkeys((own, *VERSION_ALIASES)) if version], fields)
 
     async def raw(self) -> bytes:
         """The body. Raises 413 as soon as it is known to be too long."""

@@ -77,10 +77,10 @@ class Deadline:
 class Streams:
     """The open streams of one kit."""
 
-    def __init__(self, limits: StreamLimits, signals: Signals, allowed_origins: Iterable[str] = ()) -> None:
+    def __init__(self, limits: StreamLimits, signals: Signals, tickets: Tickets, allowed_origins: Iterable[str] = ()) -> None:
         self.limits = limits
         self.allowed_origins = frozenset(allowed_origins)
-        self.tickets = Tickets()
+        self.tickets = tickets
         self._signals = signals
         self._open: Counter[tuple[str, str | None]] = Counter()
         self._total = 0

@@ -5,99 +5,111 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections import Counter, OrderedDict
-from dataclasses import dataclass
+from base64 import urlsafe_b64encode
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any, Final
 
-from conversation_kit.domain.errors import Unauthenticated
-from conversation_kit.domain.principals import Principal
+from cryptography.fernet import Fernet, InvalidToken
+from pydantic_core import from_json, to_json
+
+from conversation_kit.domain.errors import ConfigurationError, Forbidden, Unauthenticated
+from conversation_kit.domain.principals import ACL, Principal
 from conversation_kit.domain.reading import EventRange
 from conversation_kit.domain.times import to_text
 from conversation_kit.http import answers
 from conversation_kit.http.calls import Call
-from conversation_kit.http.errors import DoorError
 from conversation_kit.http.operations import Operation
 from conversation_kit.http.responses import Answer
 
-LIFETIME = 60.0
+LIFETIME = 60
 """Seconds that a ticket is good for."""
 
-PER_USER = 100
-"""Tickets of one user that nobody has shown yet."""
+MIN_SECRET = 16
+"""Characters of a secret that is given."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Ticket:
-    principal: Principal
-    path: str
-    ends: float
+class _ReadsOnly:
+    """The access list of a ticket whose owner's covers reading the stream, but not for certain every event that might be sent."""
 
-    @property
-    def owner(self) -> tuple[str, str | None]:
-        return self.principal.application_id, self.principal.user_name
+    reads_fields = False
+
+    def permits(self, method: str, paths: Sequence[str], fields: Mapping[str, Any]) -> bool:
+        return method == "GET"
+
+
+_READS_ONLY: Final[ACL] = _ReadsOnly()
 
 
 class Tickets:
-    """The tickets of one process that are still good: each for one path, once. Kept as digests, like tokens."""
+    """Makes and takes tickets, each for one path, once.
 
-    def __init__(self) -> None:
-        self._tickets: OrderedDict[bytes, _Ticket] = OrderedDict()
-        self._owned: Counter[tuple[str, str | None]] = Counter()
+    A ticket is sealed with ``secret``, tells nobody what is in it, and is good in every process that has the same secret; without one, in
+    this process. That it is used a second time is noticed by the process that took it. Raises ``ConfigurationError`` for a short secret.
+    """
+
+    def __init__(self, secret: str | None = None) -> None:
+        if secret is not None and len(secret) < MIN_SECRET:
+            raise ConfigurationError(f"ticket_secret= takes at least {MIN_SECRET} characters that nobody can guess.")
+        self._seal = Fernet(urlsafe_b64encode(sha256((secret or secrets.token_hex()).encode()).digest()))
+        self._used: OrderedDict[bytes, float] = OrderedDict()
         self._lock = threading.Lock()
 
-    def issue(self, principal: Principal, path: str) -> str:
-        """A new ticket with which ``principal`` may open the stream at ``path``. Raises ``DoorError`` (429) for too many."""
-        secret = secrets.token_urlsafe(32)
-        with self._lock:
-            self._forget()
-            ticket = _Ticket(principal, path, time.monotonic() + LIFETIME)
-            if self._owned[ticket.owner] >= PER_USER:
-                raise DoorError("stream:error:too-many", f"You have {PER_USER} tickets: use them, or wait.", {"Retry-After": "60"})
-            self._owned[ticket.owner] += 1
-            self._tickets[_digest(secret)] = ticket
-        return secret
+    def issue(self, principal: Principal, path: str, *, may_post: bool) -> str:
+        """A new ticket with which ``principal`` may open the stream at ``path``, and send events over it if its access list says so."""
+        expires = principal.expires_at.timestamp() if principal.expires_at is not None else None
+        rights = [principal.application_id, principal.user_name, principal.trusted, expires, may_post]
+        first_sight = [principal.create, principal.display_name, principal.image_url]
+        return self._seal.encrypt(to_json([path, rights, first_sight])).decode().rstrip("=")
 
-    def redeem(self, secret: str, path: str, now: datetime) -> Principal:
+    def redeem(self, ticket: str, path: str, now: datetime) -> Principal:
         """Whose ticket it is, which is good no more then. Raises ``Unauthenticated``, whatever is wrong with it."""
-        with self._lock:
-            self._forget()
-            ticket = self._pop(_digest(secret))
-        if ticket is None or ticket.path != path:
-            raise Unauthenticated("The ticket is used, too old, or for another stream: get a new one.", "stream:error:invalid-ticket")
-        if ticket.principal.expires_at is not None and ticket.principal.expires_at <= now:
+        raw = ticket.encode("utf-8", "replace")
+        try:
+            opened = from_json(self._seal.decrypt(raw + b"=" * (-len(raw) % 4), ttl=LIFETIME))
+        except InvalidToken:
+            raise _invalid() from None
+        there, (application_id, user_name, trusted, expires, may_post), (create, display_name, image_url) = opened
+        if there != path or not self._is_first(sha256(raw).digest()):
+            raise _invalid()
+        expires_at = datetime.fromtimestamp(expires, UTC) if expires is not None else None
+        if expires_at is not None and expires_at <= now:
             raise Unauthenticated("The token has expired: get a new one.", "system:error:expired-token")
-        return ticket.principal
+        acl = None if may_post else _READS_ONLY
+        return Principal(application_id, user_name, trusted, acl, expires_at, create, display_name, image_url)
 
-    def _forget(self) -> None:
-        """Let go of those that are too old, the oldest of which is the first."""
+    def _is_first(self, digest: bytes) -> bool:
+        """Whether a ticket is used for the first time; remembered for as long as it could be good."""
         now = time.monotonic()
-        while self._tickets and next(iter(self._tickets.values())).ends <= now:
-            self._pop(next(iter(self._tickets)))
-
-    def _pop(self, digest: bytes) -> _Ticket | None:
-        ticket = self._tickets.pop(digest, None)
-        if ticket is not None:
-            self._owned[ticket.owner] -= 1
-            if not self._owned[ticket.owner]:
-                del self._owned[ticket.owner]
-        return ticket
+        with self._lock:
+            while self._used and next(iter(self._used.values())) <= now:
+                self._used.popitem(last=False)
+            if digest in self._used:
+                return False
+            self._used[digest] = now + LIFETIME + 1
+            return True
 
 
-def _digest(secret: str) -> bytes:
-    return sha256(secret.encode("utf-8", "replace")).digest()
+def _invalid() -> Unauthenticated:
+    return Unauthenticated("The ticket is used, too old, or for another stream: get a new one.", "stream:error:invalid-ticket")
 
 
 async def create(call: Call) -> Answer:
     """Create a ticket for the stream of a conversation."""
     conversation_id = call.params["conversation_id"]
     await call.raw()
+    principal, path = call.acting.principal, f"/conversations/{conversation_id}/events"
+    if principal.acl is not None and not call.is_covered(principal.acl, "GET", path):
+        raise Forbidden("The token's acl does not cover reading this stream.")
+    may_post = principal.acl is None or (not principal.acl.reads_fields and call.is_covered(principal.acl, "POST", path))
     await call.acting.events.page(conversation_id, EventRange(size=1))
-    secret = call.streams.tickets.issue(call.acting.principal, f"/conversations/{conversation_id}/events")
+    ticket = call.streams.tickets.issue(principal, path, may_post=may_post)
     expires = datetime.fromtimestamp(time.time() + LIFETIME, UTC)
     answer: answers.StreamTicket = {
-        "ticket": secret,
-        "href": call.links.stream(conversation_id, secret),
+        "ticket": ticket,
+        "href": call.links.stream(conversation_id, ticket),
         "timestamp": {"expires": to_text(expires)},
     }
     return Answer.json(answer, 201, {"Cache-Control": "no-store"})
@@ -113,7 +125,7 @@ EXTENSIONS = (
         create,
         answers.StreamTicket,
         201,
-        errors=(404, 429),
+        errors=(404,),
         extension=True,
         description="For browsers, whose `EventSource` and `WebSocket` send no `Authorization` header: `href` with its `ticket` opens "
         "`/conversations/{conversation_id}/events` once, within a minute, as the caller.",

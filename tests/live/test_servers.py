@@ -184,7 +184,7 @@ def test_hypercorn_without_workers_ends_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_the_command_ends_with_streams_open(tmp_path: Path, workers: int) -> None:
+def test_the_command_takes_tickets_in_any_worker_and_ends_with_streams_open(tmp_path: Path, workers: int) -> None:
     directory = processes.keygen(tmp_path / "keys")
     private = (directory / "private.pem").read_text()
     admin = {"Authorization": f"Bearer {make_token(private, 'shop', ttl=600)}"}
@@ -193,8 +193,11 @@ def test_the_command_ends_with_streams_open(tmp_path: Path, workers: int) -> Non
         room = httpx2.post(f"{served.url}/beta/conversations", headers=admin, trust_env=False).json()["href"]
         sources = [EventSource(f"{room}/events?after=0", admin) for _ in range(4)]
         httpx2.post(f"{room}/events", headers=admin, json={"type": "text", "body": {"text": "hello"}}, trust_env=False)
-        # Whichever worker they are in.
-        assert [source.event()["type"] for source in sources] == ["text"] * 4
+        for _ in range(6):
+            ticket = httpx2.post(f"{room}/tickets", headers=admin, trust_env=False).json()
+            sources.append(EventSource(f"{ticket['href']}&after=0", {}))
+        # Whichever worker they are in, and whichever made the ticket.
+        assert [source.event()["type"] for source in sources] == ["text"] * 10
         began = time.monotonic()
         assert served.terminate() in (0, -signal.SIGTERM), served.text()
         assert time.monotonic() - began < 4

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from base64 import urlsafe_b64encode
+from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from conversation_kit.http.tickets import PER_USER
+from conversation_kit import ConfigurationError, MemoryStorage, Principal, Unauthenticated
+from conversation_kit.domain.times import now
+from conversation_kit.http.tickets import Tickets
 from conversation_kit.tokens import make_token
 from tests.live.connections import socket, stream
-from tests.world import APP, World, keys, open_world
+from tests.world import APP, World, keys, make_kit, open_world
 
 pytestmark = pytest.mark.anyio
 
@@ -61,7 +69,7 @@ async def test_who_may_not_read_gets_no_ticket(who: str | None, status: int) -> 
 
 
 async def test_a_ticket_gets_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("conversation_kit.http.tickets.LIFETIME", 0.0)
+    monkeypatch.setattr("conversation_kit.http.tickets.LIFETIME", -1)
     async with open_world() as world, stream(world, None, await ticket(world)) as connection:
         await connection.ends()
         assert connection.status == 401
@@ -84,12 +92,82 @@ async def test_a_ticket_gives_no_more_than_its_owner_has() -> None:
                 assert connection.end["code"] == "system:error:expired-token"
 
 
-async def test_a_user_keeps_so_many_tickets_and_no_more() -> None:
+async def test_a_ticket_is_good_in_every_process_that_has_the_secret() -> None:
+    storage = MemoryStorage()
+    kits = [make_kit(storage, ticket_secret=secret) for secret in ("a secret of both of them", "a secret of both of them", None)]
+    async with open_world(kits[0]) as world, open_world(kits[1], populate=False) as other, open_world(kits[2], populate=False) as stranger:
+        for there in (other, stranger):
+            there.conversation = world.conversation
+        query = await ticket(world)
+        async with stream(stranger, None, query) as connection:
+            await connection.ends()
+            assert (connection.status, connection.problem["code"]) == (401, "stream:error:invalid-ticket")
+        async with stream(other, None, query) as connection:
+            assert connection.status == 200
+
+
+@pytest.mark.parametrize("secret", ["", "too short"])
+def test_a_secret_that_can_be_guessed_is_refused(secret: str) -> None:
+    with pytest.raises(ConfigurationError, match="ticket_secret"):
+        make_kit(ticket_secret=secret)
+
+
+@given(st.text() | st.binary().map(lambda raw: urlsafe_b64encode(raw).decode()), st.integers(0, 300), st.characters())
+def test_nothing_but_a_ticket_is_one(garbage: str, place: int, character: str) -> None:
+    tickets = Tickets()
+    good = tickets.issue(Principal(APP, "ana"), "/there", may_post=True)
+    changed = good[:place] + character + good[place + 1 :]
+    for bad in (garbage, changed) if changed[: len(good)] != good else (garbage,):
+        with pytest.raises(Unauthenticated):
+            tickets.redeem(bad, "/there", now())
+    assert tickets.redeem(good, "/there", now()) == Principal(APP, "ana")
+
+
+def test_a_principal_comes_back_as_it_was() -> None:
+    ends = now() + timedelta(hours=1)
+    for principal in (
+        Principal(APP),
+        Principal(APP, "aná 🙂", expires_at=ends),
+        Principal(APP, "max", False, None, None, True, "Max", "https://x"),
+    ):
+        tickets = Tickets()
+        assert tickets.redeem(tickets.issue(principal, "/there", may_post=True), "/there", now()) == principal
+
+
+def test_used_tickets_are_forgotten_when_they_would_be_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    tickets = Tickets()
+    for _ in range(10):
+        tickets.redeem(tickets.issue(Principal(APP), "/there", may_post=True), "/there", now())
+    assert len(tickets._used) == 10
+    later = time.monotonic() + 62
+    monkeypatch.setattr("conversation_kit.http.tickets.time.monotonic", lambda: later)
+    tickets.redeem(tickets.issue(Principal(APP), "/there", may_post=True), "/there", now())
+    assert len(tickets._used) == 1
+
+
+ALL = {"methods": ["POST", "GET"]}
+READ = {"/*/conversations/*/tickets": {}, "/*/conversations/*/events": {"methods": ["GET"]}}
+
+
+@pytest.mark.parametrize(
+    ("paths", "may_read", "may_post"),
+    [
+        ({"/**": ALL}, True, True),
+        (READ, True, False),
+        ({"/**": ALL, "/x": {"filters": {"type": "text"}}}, True, False),
+        ({"/*/conversations/*/tickets": {}}, False, False),
+    ],
+)
+async def test_a_ticket_carries_what_the_access_list_says_of_its_stream(paths: dict[str, Any], may_read: bool, may_post: bool) -> None:
     async with open_world() as world:
-        for _ in range(PER_USER):
-            query = await ticket(world)
-        answer = await world.call("POST", f"{world.path}/tickets", "ana")
-        assert (answer.status_code, answer.json()["code"]) == (429, "stream:error:too-many")
-        assert await ticket(world, "max")
-        async with stream(world, None, query):
-            assert await ticket(world)
+        token = make_token(keys(APP)[0], APP, sub="ana", acl={"paths": paths})
+        answer = await world.call("POST", f"{world.path}/tickets", None, headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == (201 if may_read else 403)
+        if not may_read:
+            return
+        async with socket(world, None, urlsplit(answer.json()["href"]).query) as connection:
+            await connection.say({"tid": 1, "type": "text", "body": {"text": "hello"}})
+            await connection.until(lambda: [frame for frame in connection.frames if frame.get("rid") == 1])
+            (told,) = [frame for frame in connection.frames if frame.get("rid") == 1]
+            assert ("id" in told) is may_post
+            assert may_post or told["code"] == "system:error:permission"
