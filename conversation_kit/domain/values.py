@@ -41,12 +41,12 @@ def to_json(value: Any) -> str:
 def _encoder() -> Callable[[Any, int], Iterable[str]]:
     """What ``JSONEncoder.encode`` makes anew at each call, which takes it longer than most texts do."""
     encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    make = getattr(json.encoder, "c_make_encoder", None)
-    if make is None:
-        return lambda value, level: (encoder.encode(value),)
-    encode: Callable[[Any, int], Iterable[str]] = make(
-        None, encoder.default, json.encoder.encode_basestring, None, ":", ",", encoder.sort_keys, encoder.skipkeys, encoder.allow_nan
-    )
+    try:
+        encode: Callable[[Any, int], Iterable[str]] = getattr(json.encoder, "c_make_encoder")(  # noqa: B009 (it is not documented)
+            None, encoder.default, json.encoder.encode_basestring, None, ":", ",", encoder.sort_keys, encoder.skipkeys, encoder.allow_nan
+        )
+    except (AttributeError, TypeError):
+        return lambda value, level: (encoder.encode(value),)  # a Python that has none, or another one
     return encode
 
 
