@@ -23,7 +23,7 @@ from conversation_kit.kit import ConversationKit, make_storage
 from conversation_kit.tokens import make_key_pair, make_token
 
 ENVIRONMENT = "CONVERSATION_KIT_SERVE"
-"""Carries the options of ``serve`` to its worker processes, as JSON. It holds no secrets: public keys are read from their files."""
+"""Carries the options of ``serve`` to its worker processes, as JSON. Its only secrets are what the URLs hold, as on the command line."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,7 +44,15 @@ def _parser() -> argparse.ArgumentParser:
         "--application", action="append", required=True, metavar="ID=PUBLIC_PEM", help="an application and the file of its public key"
     )
     serve.add_argument(
-        "--storage", default="sqlite:///conversations.db", metavar="URL", help="memory:// or sqlite:///file.db (%(default)s)"
+        "--storage",
+        default="sqlite:///conversations.db",
+        metavar="URL",
+        help="memory://, sqlite:///file.db, postgresql://... or mariadb://... (%(default)s)",
+    )
+    serve.add_argument(
+        "--broker",
+        metavar="URL",
+        help="what tells several workers of each other's events: postgres (the storage's own), redis://host or nats://host",
     )
     serve.add_argument("--path", default="/beta", help="where to mount the API (%(default)s)")
     serve.add_argument("--public-url", metavar="URL", help="base of all links, with the path; by default they follow the request")
@@ -142,6 +150,7 @@ def _serve(options: argparse.Namespace) -> None:
             "storage": options.storage,
             "path": options.path,
             "public_url": options.public_url,
+            "broker": options.broker,
         }
     )
     kit = _make_served_kit(json.loads(os.environ[ENVIRONMENT]))
@@ -150,6 +159,12 @@ def _serve(options: argparse.Namespace) -> None:
             f"{options.storage} is each worker's own: use a database, such as sqlite:///file.db, with more than one worker."
         )
     anyio.run(_try_storage, kit)
+    if options.workers > 1 and options.broker is None:
+        print(
+            f"conversation-kit: there are {options.workers} workers and no --broker, so events that one worker stores reach the live "
+            "streams of the others up to a second later: give it postgres, redis://host or nats://host.",
+            file=sys.stderr,
+        )
     uvicorn.run(
         "conversation_kit.cli:make_served_app",
         factory=True,
@@ -191,7 +206,9 @@ def _make_served_kit(options: dict[str, Any]) -> ConversationKit:
         if application_id in keys:
             raise ConfigurationError(f"--application names {application_id!r} twice.")
         keys[application_id] = Path(file).read_bytes()
-    return ConversationKit(storage=options["storage"], auth=JWTAuthenticator(keys), public_url=options["public_url"])
+    return ConversationKit(
+        storage=options["storage"], auth=JWTAuthenticator(keys), public_url=options["public_url"], broker=options["broker"]
+    )
 
 
 def _demo(options: argparse.Namespace) -> None:
