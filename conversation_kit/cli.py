@@ -24,7 +24,7 @@ from conversation_kit.kit import ConversationKit, make_storage
 from conversation_kit.tokens import make_key_pair, make_token
 
 ENVIRONMENT = "CONVERSATION_KIT_SERVE"
-"""Carries the options of ``serve`` to its worker processes, as JSON; its only secret is the one that seals tickets."""
+"""Carries the options of ``serve`` to its worker processes, as JSON. Its secrets are what the URLs hold, and the one that seals tickets."""
 
 TICKET_SECRET = "CONVERSATION_KIT_TICKET_SECRET"
 """Where ``serve`` finds the secret of tickets that several servers have in common; without it one is made for the workers of this one."""
@@ -48,7 +48,15 @@ def _parser() -> argparse.ArgumentParser:
         "--application", action="append", required=True, metavar="ID=PUBLIC_PEM", help="an application and the file of its public key"
     )
     serve.add_argument(
-        "--storage", default="sqlite:///conversations.db", metavar="URL", help="memory:// or sqlite:///file.db (%(default)s)"
+        "--storage",
+        default="sqlite:///conversations.db",
+        metavar="URL",
+        help="memory://, sqlite:///file.db, postgresql://... or mariadb://... (%(default)s)",
+    )
+    serve.add_argument(
+        "--broker",
+        metavar="URL",
+        help="what tells several workers of each other's events: postgres (the storage's own), redis://host or nats://host",
     )
     serve.add_argument("--path", default="/beta", help="where to mount the API (%(default)s)")
     serve.add_argument("--public-url", metavar="URL", help="base of all links, with the path; by default they follow the request")
@@ -147,6 +155,7 @@ def _serve(options: argparse.Namespace) -> None:
             "path": options.path,
             "public_url": options.public_url,
             "ticket_secret": os.environ.get(TICKET_SECRET) or secrets.token_hex(),
+            "broker": options.broker,
         }
     )
     kit = _make_served_kit(json.loads(os.environ[ENVIRONMENT]))
@@ -155,6 +164,12 @@ def _serve(options: argparse.Namespace) -> None:
             f"{options.storage} is each worker's own: use a database, such as sqlite:///file.db, with more than one worker."
         )
     anyio.run(_try_storage, kit)
+    if options.workers > 1 and options.broker is None:
+        print(
+            f"conversation-kit: there are {options.workers} workers and no --broker, so events that one worker stores reach the live "
+            "streams of the others up to a second later: give it postgres, redis://host or nats://host.",
+            file=sys.stderr,
+        )
     uvicorn.run(
         "conversation_kit.cli:make_served_app",
         factory=True,
@@ -201,6 +216,7 @@ def _make_served_kit(options: dict[str, Any]) -> ConversationKit:
         auth=JWTAuthenticator(keys),
         public_url=options["public_url"],
         ticket_secret=options["ticket_secret"],
+        broker=options["broker"],
     )
 
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import entry_points
 from typing import Any, TypeVar, cast
 
+from conversation_kit.brokers import make_broker
 from conversation_kit.domain.commands import Command
 from conversation_kit.domain.errors import ConfigurationError
 from conversation_kit.domain.event_types import check_registered
@@ -46,8 +47,9 @@ class ConversationKit(Chat):
     further event types that clients may post. ``max_members`` caps the invited and joined members of a conversation. ``docs`` switches the
     index, ``/openapi.json`` and ``/docs``. ``stream_limits`` is what live streams may cost; ``allowed_origins`` are the origins, such as
     ``https://shop.example``, whose pages may open WebSockets beside those of the host itself; ``broker`` lets live streams of other
-    processes know at once what this one commits; ``ticket_secret`` seals the tickets of browsers, and has to be the same in all processes
-    that serve them; ``handle_signals`` lets open streams end when the process gets SIGTERM or SIGINT, before whoever handles the signal
+    processes know at once what this one commits: a URL (``redis://...``, ``nats://...``, ``postgres`` for the storage's own database) or an
+    object with the methods of ``Broker``; ``ticket_secret`` seals the tickets of browsers, and has to be the same in all processes that
+    serve them; ``handle_signals`` lets open streams end when the process gets SIGTERM or SIGINT, before whoever handles the signal
     otherwise. Raises ``ConfigurationError``.
     """
 
@@ -65,7 +67,7 @@ class ConversationKit(Chat):
         stream_limits: StreamLimits = StreamLimits(),
         allowed_origins: Iterable[str] = (),
         ticket_secret: str | None = None,
-        broker: Broker | None = None,
+        broker: str | Broker | None = None,
         handle_signals: bool = True,
     ) -> None:
         if not hasattr(auth, "authenticate"):
@@ -79,7 +81,7 @@ class ConversationKit(Chat):
         self._application_id = application_id
         core = Core(
             Opening(self.storage),
-            live=Live(broker),
+            live=Live(None if broker is None else make_broker(broker, self.storage)),
             authorize=authorize,
             event_types=check_registered(event_types),
             max_members=max_members,
@@ -175,6 +177,7 @@ class ConversationKit(Chat):
     async def start(self) -> None:
         """Open the storage now rather than at first use. Counted: every ``start`` is undone by one ``stop``."""
         await self._core.opening.start()
+        await self._core.live.start()
 
     async def stop(self) -> None:
         """Close the storage when nobody else has it started, and nobody uses it without; the next use opens it again.

@@ -70,7 +70,7 @@ class MemoryBroker:
     def __init__(self) -> None:
         self._listeners: list[tuple[int, Callable[[Wake], None]]] = []
 
-    async def tell(self, wakes: Sequence[Wake]) -> None:
+    def tell(self, wakes: Sequence[Wake]) -> None:
         """See ``Broker.tell``."""
         for thread, heard in tuple(self._listeners):
             if thread == threading.get_ident():

@@ -1,7 +1,7 @@
 """What the kit needs from outside: a storage that commits, an authenticator that knows who calls, and maybe a broker between processes.
 
-All are protocols: any object with these methods will do. ``conversation_kit.testing.StorageContract``
-checks the promises that the docstrings make.
+All are protocols: any object with these methods will do. ``StorageContract`` and ``BrokerContract`` in ``conversation_kit.testing``
+check the promises that the docstrings make.
 """
 
 from __future__ import annotations
@@ -240,18 +240,30 @@ class Wake:
     last_id: int
 
 
+@runtime_checkable
 class Broker(Protocol):
     """Lets the processes that share a storage know that there is something to read.
 
     It carries no truth. What it loses, doubles, delays or puts out of order costs time only, for the log is read once in a while anyway.
-    What it raises is logged.
+    What it raises is logged. ``conversation_kit.relay.Relay`` is most of one that has a server.
     """
 
-    async def tell(self, wakes: Sequence[Wake]) -> None:
-        """Pass these on to everybody who listens, in other processes too. Called after the commit, and given up when it takes long."""
+    def tell(self, wakes: Sequence[Wake]) -> None:
+        """Pass these on to everybody who listens, in other processes too, soon. Called after the commit; never waits for a server."""
 
     async def listen(self, heard: Callable[[Wake], None]) -> None:
         """Call ``heard``, on this event loop, for whatever is told from now on; until cancelled. Run again when it raises or returns."""
+
+
+@runtime_checkable
+class Connected(Protocol):
+    """What a broker may have besides: connections that stay open between two calls."""
+
+    async def open(self) -> None:
+        """Try to connect. What is wrong is logged and not raised, since the kit works without; every use does the same if need be."""
+
+    async def close(self) -> None:
+        """Release what it holds; whoever listens comes to an end. The next use begins anew."""
 
 
 class Authenticator(Protocol):

@@ -11,7 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import anyio
 import anyio.to_thread
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from conversation_kit.domain.errors import ConfigurationError, ConversationKitError, RequestError, StorageUnavailable
 from conversation_kit.domain.events import EventPage
@@ -86,6 +86,13 @@ class SQLStorage(SQLMethods):
         """SQLite in memory is one process's and gone with it."""
         kept = not is_in_memory(self._source)
         return Capabilities(durable=kept, several_processes=kept, transactions=True)
+
+    @property
+    def url(self) -> str | None:
+        """Where the database is, password included; ``None`` for a callable that makes an engine."""
+        if isinstance(self._source, Engine):
+            return self._source.url.render_as_string(hide_password=False)
+        return self._source if isinstance(self._source, str) else None
 
     async def open(self) -> None:
         """Connect, and create or check the schema. Raises ``ConfigurationError`` or ``StorageUnavailable``."""

@@ -16,7 +16,7 @@ from conversation_kit.domain.events import Event
 from conversation_kit.domain.reading import EventRange
 from conversation_kit.domain.signals import ConversationDeleted, EventCreated, Signal
 from conversation_kit.live.topics import Subscriber, Topic
-from conversation_kit.ports import Broker, Wake
+from conversation_kit.ports import Broker, Connected, Wake
 
 logger = logging.getLogger("conversation_kit")
 
@@ -26,7 +26,6 @@ and so can the end of somebody's access."""
 
 TICK_SECONDS = 0.25
 READ_SECONDS = 5.0
-TELL_SECONDS = 1.0
 LISTEN_AGAIN_SECONDS = 1.0
 PAGE = 100
 ABREAST = 32
@@ -47,28 +46,23 @@ class Live:
         self.circles: dict[int, Circle] = {}
         """Empty when nobody listens, so that a look at it tells whether there is anything to announce."""
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether there is anybody to publish anything to."""
+        return self.broker is not None or bool(self.circles)
+
     def watches(self, conversation: tuple[str, str | None] | None) -> bool:
         """Whether anybody in this event loop listens to the conversation, which is named by its application and its id."""
         circle = self.circles.get(get_ident())
         return circle is not None and conversation in circle.topics
 
     def publish(self, signals: Sequence[Signal]) -> None:
-        """Hand out the events of one commit. Never waits and never raises."""
+        """Hand out the events of one commit, and let other processes know of them if there is a broker. Never waits and never raises."""
         circle = self.circles.get(get_ident())
         if circle is not None:
             circle.publish(signals)
-
-    async def tell(self, signals: Sequence[Signal]) -> None:
-        """Let other processes know of the events of one commit, if there is a broker. Raises nothing of what it raises."""
-        events = [signal.event for signal in signals if isinstance(signal, EventCreated)]
-        last = {(event.application_id, event.conversation_id): event.id for event in events if event.id is not None}
-        if self.broker is None or not last:
-            return
-        try:
-            with anyio.fail_after(TELL_SECONDS):
-                await self.broker.tell([Wake(*conversation, id) for conversation, id in last.items()])
-        except Exception as error:
-            logger.warning("the broker could not be told, so that others learn of it later: %r", error)
+        if self.broker is not None:
+            self._tell(self.broker, signals)
 
     def enter(self, member: Member, topic: Callable[[], Topic]) -> Topic:
         """Let ``member`` listen; ``topic`` makes its topic if there is none yet."""
@@ -89,14 +83,31 @@ class Live:
         for circle in tuple(self.circles.values()):
             circle.hangs_up = True
 
+    async def start(self) -> None:
+        """Try whether the broker can be reached; what is wrong is logged before it is missed."""
+        if isinstance(self.broker, Connected):
+            await self.broker.open()
+
     async def stop(self, seconds: float) -> None:
         """End what is open in this event loop, and wait up to ``seconds`` until it has gone."""
         circle = self.circles.get(get_ident())
-        if circle is None:
-            return
-        circle.end(stopping())
-        with anyio.move_on_after(seconds, shield=True):
-            await circle.gone.wait()
+        if circle is not None:
+            circle.end(stopping())
+            with anyio.move_on_after(seconds, shield=True):
+                await circle.gone.wait()
+        if isinstance(self.broker, Connected) and not self.circles:
+            await self.broker.close()
+
+    def _tell(self, broker: Broker, signals: Sequence[Signal]) -> None:
+        last: dict[tuple[str, str], int] = {}
+        for signal in signals:
+            if isinstance(signal, EventCreated) and signal.event.id is not None:
+                last[signal.event.application_id, signal.event.conversation_id] = signal.event.id
+        if last:
+            try:
+                broker.tell([Wake(*conversation, id) for conversation, id in last.items()])
+            except Exception as error:
+                logger.warning("the broker could not be told, so that others learn of it later: %r", error)
 
 
 class Circle:

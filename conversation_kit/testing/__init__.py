@@ -1,4 +1,4 @@
-"""For tests of what you plug into the kit: the contract of a storage and a clock and ids that do as told.
+"""For tests of what you plug into the kit: the contracts of a storage and of a broker, a clock and ids that do as told.
 
 Needs pytest and Hypothesis: the extra ``testing``.
 
@@ -20,6 +20,7 @@ pytest.register_assert_rewrite(
             "bench",
             "contract_access",
             "contract_bodies",
+            "contract_brokers",
             "contract_changes",
             "contract_concurrency",
             "contract_conversations",
@@ -43,6 +44,7 @@ pytest.register_assert_rewrite(
 
 from conversation_kit.testing.clock import FakeClock  # noqa: E402
 from conversation_kit.testing.contract import StorageContract  # noqa: E402
+from conversation_kit.testing.contract_brokers import BrokerContract  # noqa: E402
 from conversation_kit.testing.ids import SequentialIds  # noqa: E402
 
-__all__ = ["FakeClock", "SequentialIds", "StorageContract"]
+__all__ = ["BrokerContract", "FakeClock", "SequentialIds", "StorageContract"]

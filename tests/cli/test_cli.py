@@ -8,6 +8,7 @@ import shlex
 import signal
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ import httpx2
 import jwt
 import pytest
 
+from tests import brokers, databases
 from tests.processes import Command, Server, connections, keygen, run, serve, start
 
 
@@ -233,6 +235,56 @@ async def test_two_workers_number_the_events_of_one_conversation_without_gaps(ke
 def test_workers_need_a_storage_that_they_share(keys: Path, storage: str) -> None:
     told = refusal("serve", *options(keys, storage, "--workers", "2"))
     assert told == f"{storage} is each worker's own: use a database, such as sqlite:///file.db, with more than one worker."
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", brokers.KINDS)
+async def test_what_is_posted_to_one_worker_arrives_at_once_at_the_other(keys: Path, tmp_path: Path, kind: str) -> None:
+    headers = {"Authorization": f"Bearer {token(keys)}"}
+    with databases.fresh("postgresql" if kind == "postgresql" else "sqlite", tmp_path) as storage:
+        broker = "postgres" if kind == "postgresql" else brokers.url_of(kind)
+        with serve(tmp_path, *options(keys, storage, "--broker", broker), workers=2) as server:
+            async with connections(server, 1) as (here, there):
+                room = (await here.post("/beta/conversations", headers=headers)).json()["href"]
+                waits = []
+                with anyio.fail_after(30):
+                    async with here.stream("GET", f"{room}/events", headers={**headers, "Accept": "text/event-stream"}) as answer:
+                        lines = answer.aiter_lines()
+                        for number in range(16):
+                            began = time.monotonic()
+                            body = {"type": "custom:ping", "body": {"number": number}}
+                            assert (await there.post(f"{room}/events", headers=headers, json=body)).status_code == 201
+                            while not (line := await anext(lines)).startswith("data:"):
+                                pass
+                            assert json.loads(line.removeprefix("data:"))["body"] == body["body"]
+                            waits.append(time.monotonic() - began)
+                # By looking into the log alone it would be 0.375 s.
+                assert sorted(waits)[len(waits) // 2] < 0.2, waits
+            assert "no --broker" not in server.text()
+            assert_ends_well(server)
+
+
+def test_workers_without_a_broker_are_told_what_that_means(keys: Path, tmp_path: Path) -> None:
+    with serve(tmp_path, *options(keys, "sqlite:///chat.db"), workers=2) as server:
+        assert "there are 2 workers and no --broker" in server.text()
+        assert_ends_well(server)
+
+
+def test_a_broker_that_is_not_there_is_no_obstacle_and_told(keys: Path, tmp_path: Path) -> None:
+    with serve(tmp_path, *options(keys, "sqlite:///chat.db", "--broker", "redis://127.0.0.1:9")) as server:
+        server.wait_for("The broker cannot be sent to .* Is its server running")
+        assert_ends_well(server)
+
+
+def test_brokers_that_cannot_be_are_refused(keys: Path) -> None:
+    told = refusal("serve", *options(keys, "memory://", "--broker", "gopher://there"))
+    assert told == "No installed broker serves 'gopher': use postgres, redis://host or nats://host, or install its adapter."
+    told = refusal("serve", *options(keys, "memory://", "--broker", "redis"))
+    assert told == "broker= takes a URL, such as redis://localhost or nats://localhost, or postgres, and not 'redis'."
+    told = refusal("serve", *options(keys, "sqlite://", "--broker", "postgres"))
+    assert told == "The broker 'postgres' is the storage's PostgreSQL, and the storage has none: give it a URL postgresql://..."
+    for url in ("redis://127.0.0.1:no", "postgresql://127.0.0.1:no/test"):
+        assert "URL" in refusal("serve", *options(keys, "memory://", "--broker", url))
 
 
 def test_serve_says_what_to_change(keys: Path, tmp_path: Path) -> None:

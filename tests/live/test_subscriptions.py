@@ -192,7 +192,7 @@ async def test_a_broker_lets_others_know_at_once(tmp_path: Path) -> None:
         for number in range(3):
             await elsewhere.kit.events.create(world.conversation, "text", {"text": str(number)})
             assert ids(await take(events, 1)) == [6 + number]
-        await broker.tell([Wake("app-1", "CON-unknown", 7), Wake("app-2", world.conversation, 7), Wake("app-1", world.conversation, 99)])
+        broker.tell([Wake("app-1", "CON-unknown", 7), Wake("app-2", world.conversation, 7), Wake("app-1", world.conversation, 99)])
         await world.say()
         assert ids(await take(events, 1)) == [9]
 
@@ -223,7 +223,7 @@ class BrokenBroker:
         self.asked = 0
         self.asked_again = anyio.Event()
 
-    async def tell(self, wakes: Sequence[Wake]) -> None:
+    def tell(self, wakes: Sequence[Wake]) -> None:
         self.told += 1
         raise OSError("no broker here")
 

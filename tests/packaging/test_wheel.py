@@ -14,9 +14,13 @@ ROOT = Path(__file__).parents[2]
 WITHOUT_EXTRAS = """
 import sys
 
+EXTRAS = {
+    "sqlalchemy", "sqlmodel", "alembic", "psycopg", "coredis", "nats", "uvicorn", "trio", "fastapi", "quart", "pytest", "httpx2"
+}
+
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"sqlalchemy", "sqlmodel", "alembic", "uvicorn", "trio", "fastapi", "quart", "pytest", "httpx2"}:
+        if name.partition(".")[0] in EXTRAS:
             raise ModuleNotFoundError(f"{name} is an extra", name=name)
 
 sys.meta_path.insert(0, Refuse())
@@ -40,6 +44,11 @@ try:
     ConversationKit(storage="sqlite:///x.db", auth=HostAuthenticator(lambda scope: "ana"))
 except ConfigurationError as error:
     print(error)
+for broker in ("redis://localhost", "nats://localhost", "postgresql://localhost"):
+    try:
+        ConversationKit(storage="memory://", auth=HostAuthenticator(lambda scope: "ana"), broker=broker)
+    except ConfigurationError as error:
+        print(error)
 """
 
 MIGRATE = """
@@ -65,12 +74,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_the_wheel_holds_both_packages_their_types_and_the_page(wheel: Path) -> None:
+def test_the_wheel_holds_all_packages_their_types_and_the_page(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in (
         "conversation_kit/py.typed",
         "conversation_kit_sql/py.typed",
         "conversation_kit_sql/storage.py",
+        "conversation_kit_redis/py.typed",
+        "conversation_kit_redis/broker.py",
+        "conversation_kit_nats/py.typed",
+        "conversation_kit_nats/broker.py",
         "conversation_kit_sql/migrations/versions/conversation_kit_0001.py",
         "conversation_kit/testing/__init__.py",
         "conversation_kit/http/swagger_ui/swagger-ui-bundle.js",
@@ -85,7 +98,8 @@ def test_the_core_works_without_the_extras_and_says_what_to_install(wheel: Path,
     command = [sys.executable, "-W", "error", "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{WITHOUT_EXTRAS}", str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "pip install 'conversation-kit[sql]'" in done.stdout
+    for extra in ("sql", "redis", "nats", "postgres"):
+        assert f"pip install 'conversation-kit[{extra}]'" in done.stdout
 
 
 def test_the_revisions_are_found_where_the_wheel_puts_them(wheel: Path, tmp_path: Path) -> None:
