@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 
 from conversation_kit.domain.errors import Conflict, ConversationKitError, Forbidden, InvalidInput, leg_not_found
 from conversation_kit.domain.ids import uuid7
-from conversation_kit.domain.models import LegStatus, MemberState
+from conversation_kit.domain.models import LegStatus, Member, MemberState
 from conversation_kit.domain.reading import Page
 from conversation_kit.kit import ConversationKit
 
@@ -55,7 +55,10 @@ class Phones:
     async def call(self, caller: str, conversation_id: str) -> list[str]:
         """Ring everybody else who is joined, and say so in the log. Raises ``RequestError``, such as for who is not joined."""
         members = (await self._kit.as_user(caller).members.list(conversation_id)).items
-        called = [member for member in members if member.state is MemberState.JOINED and member.user_name != caller]
+        joined = [member for member in members if member.state is MemberState.JOINED]
+        called = [member for member in joined if member.user_name != caller]
+        if len(called) == len(joined):
+            raise Forbidden("Only who is joined can call.", "event:error:not-joined")
         if not called:
             raise Conflict("There is nobody else to call.", "demo:error:nobody")
         if any(line.conversation_id == conversation_id for line in self._lines.values()):
@@ -64,26 +67,33 @@ class Phones:
         # Known before anything is awaited, so that two who call at the same moment do not both.
         self._lines.update({id: Line(conversation_id, caller, member.user_name) for id, member in legs.items()})
         try:
+            # The legs come first: whatever happens in between, the log tells of no call that nobody can end.
+            for id, member in legs.items():
+                await self._start(id, member, caller)
             body = {"legs": [{"leg_id": id, "member_id": member.id} for id, member in legs.items()]}
             await self._kit.as_user(caller).events.create(conversation_id, CALL, body)
         except BaseException:
-            for id in legs:
-                del self._lines[id]
+            self._group.start_soon(self._give_up, list(legs))
             raise
-        for id, member in legs.items():
-            self._group.start_soon(self._ring, id, conversation_id, member.id, caller)
+        for id in legs:
+            self._group.start_soon(self._ring, id)
         return list(legs)
 
-    async def _ring(self, leg_id: str, conversation_id: str, member_id: str, caller: str) -> None:
-        to = {"type": "phone", "user": self._lines[leg_id].callee}
-        try:
-            await self._kit.legs.start(
-                conversation_id, "phone", member_id=member_id, leg_id=leg_id, sender={"type": "app", "user": caller}, to=to
-            )
-        except ConversationKitError as error:
-            logger.info("%s has no phone to ring: %s", to["user"], error)
-            self.forget(leg_id)
-            return
+    async def _start(self, leg_id: str, member: Member, caller: str) -> None:
+        sender = {"type": "app", "user": caller}
+        to = {"type": "phone", "user": member.user_name}
+        await self._kit.legs.start(member.conversation_id, "phone", member_id=member.id, leg_id=leg_id, sender=sender, to=to)
+
+    async def _give_up(self, legs: list[str]) -> None:
+        for leg_id in legs:
+            try:
+                await self._kit.legs.update(leg_id, LegStatus.FAILED)
+            except ConversationKitError as error:
+                logger.info("leg %s of a call that did not come about: %s", leg_id, error)
+            finally:
+                self.forget(leg_id)
+
+    async def _ring(self, leg_id: str) -> None:
         try:
             await self._kit.legs.update(leg_id, LegStatus.RINGING)
             await anyio.sleep(self._ring_seconds)

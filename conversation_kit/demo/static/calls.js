@@ -7,8 +7,9 @@ export class Call {
     this.id = Number(event.id);
     this.caller = event.from;
     this.timestamp = event.timestamp;
+    // What is in an event of the type may come from anybody who is joined.
     const legs = Array.isArray(event.body?.legs) ? event.body.legs : [];
-    this.legs = legs.map(({leg_id: id, member_id: member}) => new Leg(id, member, steps.get(id)));
+    this.legs = legs.filter((leg) => leg?.leg_id && leg.member_id).map(({leg_id: id, member_id: member}) => new Leg(id, member, steps.get(id)));
   }
 
   get isLive() {
@@ -24,7 +25,8 @@ class Leg {
   constructor(id, member, told) {
     this.id = id;
     this.member = member;
-    this.status = told?.status ?? "started";
+    // A leg has been started before its call is told of, so one without a status is on an earlier page, and long over.
+    this.status = told?.status ?? "unknown";
     const at = (status) => Date.parse(told?.statusHistory?.find((step) => step.status === status)?.date);
     this.answeredAt = at("answered") || undefined;
     this.endedAt = this.isLive ? undefined : Date.parse(told?.statusHistory?.at(-1)?.date) || undefined;

@@ -118,7 +118,7 @@ class Chat {
     if (conversation) this.#drawConversation(conversation);
     const {unread} = inbox;
     const name = this.session.shownName(this.session.role);
-    document.title = unread ? `(${unread}) ${name} – Chat` : `${name} – Chat`;
+    document.title = unread ? `(${unread}) ${name} · Chat` : `${name} · Chat`;
   }
 
   #drawConversation(conversation) {

@@ -10,7 +10,7 @@ const SAME_BREATH = 5 * 60_000;
 const STATES = {waiting: "Waiting to be sent", sending: "Sending…", sent: "Sent", failed: "Not sent"};
 const LEG_STATES = {
   started: "ringing", ringing: "ringing", answered: "answered", machine: "answered", completed: "ended",
-  unanswered: "no answer", rejected: "declined", cancelled: "cancelled", busy: "busy", failed: "failed", timeout: "no answer",
+  unanswered: "no answer", rejected: "declined", cancelled: "cancelled", busy: "busy", failed: "failed", timeout: "no answer", unknown: "",
 };
 
 export class HistoryView {
@@ -198,5 +198,5 @@ function callCard(event, caller, lines) {
     element("p", {class: "title"}, `${caller} called `, element("time", {datetime: event.timestamp, text: clock(event.timestamp)})),
     element("ul", {}, ...lines.map(({name, leg}) => element("li", {class: `leg ${leg.status}`},
       element("span", {text: name}),
-      element("span", {class: "leg-state", text: LEG_STATES[leg.status] + (leg.seconds ? `, ${duration(leg.seconds)}` : "")})))));
+      element("span", {class: "leg-state", text: (LEG_STATES[leg.status] ?? "") + (leg.seconds ? `, ${duration(leg.seconds)}` : "")})))));
 }
