@@ -259,10 +259,16 @@ def test_what_waits_to_be_sent_outlives_a_reload(people: People) -> None:
     expect(ana.locator(".message.unsent")).to_have_count(0)
 
 
-def test_a_message_whose_answer_was_lost_is_not_sent_again(people: People, demo: Demo) -> None:
+@pytest.mark.parametrize("is_stream_silent", [False, True])
+def test_a_message_whose_answer_was_lost_is_not_sent_again(people: People, demo: Demo, is_stream_silent: bool) -> None:
     people.expected = CUT
     ana, bo = people.chat("Ana"), people.chat("Bo")
     lost: list[int] = []
+    if is_stream_silent:
+        # Then nothing but the log can tell that the message got through.
+        ana.route_web_socket("**/events*", lambda socket: socket.connect_to_server().on_message(lambda frame: None))
+        ana.reload()
+        expect(ana.locator("#conversation")).to_have_attribute("aria-busy", "false")
 
     def lose_the_answer(route: Route) -> None:
         if route.request.method != "POST" or '"text"' not in (route.request.post_data or ""):
@@ -277,7 +283,10 @@ def test_a_message_whose_answer_was_lost_is_not_sent_again(people: People, demo:
     say(ana, "once")
     say(ana, "twice")
     expect(message(bo, "twice")).to_have_count(1)
-    expect(ana.locator(".message.unsent")).to_have_count(0)
+    if is_stream_silent:
+        expect(ana.locator(".message.unsent.sent")).to_have_count(2)
+    else:
+        expect(ana.locator(".message.unsent")).to_have_count(0)
     # The first one went through and was not tried again; the second one is the second request.
     assert lost == [201, 0]
     assert demo.texts()[1:] == ["once", "twice"]
