@@ -68,8 +68,8 @@ from conversation_kit.hooks import Context
 from conversation_kit.http.streams import StreamLimits
 from conversation_kit.kit import ConversationKit
 from conversation_kit.live.subscriptions import Subscription
-from conversation_kit.memory import MemoryStorage
-from conversation_kit.ports import Authenticator, Capabilities, Migrates, Migration, Storage
+from conversation_kit.memory import MemoryBroker, MemoryStorage
+from conversation_kit.ports import Authenticator, Broker, Capabilities, Migrates, Migration, Storage, Wake
 from conversation_kit.services.acting import Acting, Chat
 from conversation_kit.services.core import AccessRequest
 
@@ -80,6 +80,7 @@ __all__ = [
     "AccessRequest",
     "Acting",
     "Authenticator",
+    "Broker",
     "Capabilities",
     "Changes",
     "Chat",
@@ -123,6 +124,7 @@ __all__ = [
     "MemberJoined",
     "MemberLeft",
     "MemberState",
+    "MemoryBroker",
     "MemoryStorage",
     "Migrates",
     "Migration",
@@ -152,4 +154,5 @@ __all__ = [
     "UserCreated",
     "UserDeleted",
     "UserUpdated",
+    "Wake",
 ]

@@ -19,8 +19,9 @@ from conversation_kit.http.pages import Pages
 from conversation_kit.http.stopping import Signals
 from conversation_kit.http.streams import StreamLimits, Streams
 from conversation_kit.hub import Receiver
+from conversation_kit.live.registry import Live
 from conversation_kit.memory import MemoryStorage
-from conversation_kit.ports import Authenticator, Migrates, Migration, Storage, TransactionalStorage
+from conversation_kit.ports import Authenticator, Broker, Migrates, Migration, Storage, TransactionalStorage
 from conversation_kit.services.acting import Chat
 from conversation_kit.services.core import Authorize, Core
 from conversation_kit.services.opening import Opening
@@ -43,7 +44,8 @@ class ConversationKit(Chat):
     given when ``auth`` knows one only. ``public_url`` fixes the base of all hrefs; otherwise they follow the request. ``event_types`` are
     further event types that clients may post. ``max_members`` caps the invited and joined members of a conversation. ``docs`` switches the
     index, ``/openapi.json`` and ``/docs``. ``stream_limits`` is what live streams may cost; ``allowed_origins`` are the origins, such as
-    ``https://shop.example``, whose pages may open WebSockets beside those of the host itself; ``handle_signals`` lets open streams end when
+    ``https://shop.example``, whose pages may open WebSockets beside those of the host itself; ``broker`` lets live streams of other
+    processes know at once what this one commits; ``handle_signals`` lets open streams end when
     the process gets SIGTERM or SIGINT, before whoever handles the signal otherwise. Raises ``ConfigurationError``.
     """
 
@@ -60,6 +62,7 @@ class ConversationKit(Chat):
         docs: bool = True,
         stream_limits: StreamLimits = StreamLimits(),
         allowed_origins: Iterable[str] = (),
+        broker: Broker | None = None,
         handle_signals: bool = True,
     ) -> None:
         if not hasattr(auth, "authenticate"):
@@ -71,7 +74,13 @@ class ConversationKit(Chat):
             raise ConfigurationError(f"storage= takes a URL or a storage; {self.storage!r} {why}.")
         self._auth = auth
         self._application_id = application_id
-        core = Core(Opening(self.storage), authorize=authorize, event_types=check_registered(event_types), max_members=max_members)
+        core = Core(
+            Opening(self.storage),
+            live=Live(broker),
+            authorize=authorize,
+            event_types=check_registered(event_types),
+            max_members=max_members,
+        )
         super().__init__(core, self._application)
         streams = Streams(stream_limits, Signals(core.live.hang_up, enabled=handle_signals), allowed_origins)
         self._door = Door(core, auth, streams, public_url=public_url, pages=Pages(EVERYTHING) if docs else None)
@@ -166,9 +175,10 @@ class ConversationKit(Chat):
     async def stop(self) -> None:
         """Close the storage when nobody else has it started, and nobody uses it without; the next use opens it again.
 
-        Live streams end first.
+        When it is closed live streams end first.
         """
-        await self._core.live.stop(STOP_SECONDS)
+        if self._core.opening.closes_next:
+            await self._core.live.stop(STOP_SECONDS)
         await self._core.opening.stop()
 
     async def close(self) -> None:

@@ -1,6 +1,6 @@
-"""What the kit needs from outside: a storage that commits, an authenticator that knows who calls.
+"""What the kit needs from outside: a storage that commits, an authenticator that knows who calls, and maybe a broker between processes.
 
-Both are protocols: any object with these methods will do. ``conversation_kit.testing.StorageContract``
+All are protocols: any object with these methods will do. ``conversation_kit.testing.StorageContract``
 checks the promises that the docstrings make.
 """
 
@@ -229,6 +229,29 @@ class Joined:
 
     storage: Storage
     announce: Publish
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Somebody has committed events of a conversation, up to ``last_id`` at least."""
+
+    application_id: str
+    conversation_id: str
+    last_id: int
+
+
+class Broker(Protocol):
+    """Lets the processes that share a storage know that there is something to read.
+
+    It carries no truth. What it loses, doubles, delays or puts out of order costs time only, for the log is read once in a while anyway.
+    What it raises is logged.
+    """
+
+    async def tell(self, wakes: Sequence[Wake]) -> None:
+        """Pass these on to everybody who listens, in other processes too. Called after the commit, and given up when it takes long."""
+
+    async def listen(self, heard: Callable[[Wake], None]) -> None:
+        """Call ``heard``, on this event loop, for whatever is told from now on; until cancelled. Run again when it raises or returns."""
 
 
 class Authenticator(Protocol):

@@ -1,7 +1,7 @@
-"""Groups: units of work that wait in a lane and are carried out together in a worker thread.
+"""Groups: units of work that wait in a lane and are carried out together in its worker thread.
 
-Whoever comes first carries out everything that queued up meanwhile in one thread hop, and hands over to the first of those who came
-later. There is no timer and no background task: a single unit begins at once.
+The thread takes all that has queued up while it worked, with no timer in between: a single unit begins at once, and many together
+share one transaction and one way to the thread and back. A thread that has had nothing to do for a while ends.
 """
 
 from __future__ import annotations
@@ -9,24 +9,28 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 import anyio
-import anyio.from_thread
-import anyio.to_thread
+from anyio.lowlevel import current_token
 
 U = TypeVar("U")
+
+IDLE_SECONDS = 5.0
+"""How long a thread waits for more work before it ends."""
 
 
 class Ticket(Generic[U]):
     """One unit of work that waits to be carried out."""
 
-    __slots__ = ("error", "finished", "result", "turn", "unit")
+    __slots__ = ("error", "finished", "result", "settled", "taken", "unit")
 
     def __init__(self, unit: U) -> None:
         self.unit = unit
-        self.turn: anyio.Event | None = None
-        """Set when it is settled, or when it is its turn to lead; there only for one that has to wait."""
+        self.settled: anyio.Event | None = None
+        """Set on the event loop of whoever waits for it."""
+        self.taken = False
         self.finished = False
         self.result: Any = None
         self.error: BaseException | None = None
@@ -46,116 +50,101 @@ class Ticket(Generic[U]):
         return self.result
 
 
-class Batch(Generic[U]):
-    """Units that are carried out together.
+class Lane(Generic[U]):
+    """Units of one event loop that wait for each other. ``work`` carries out a batch, at most ``most`` units, and settles every ticket.
 
-    A leader that asyncio itself cancels, against any shield, leaves while the thread still works; then the thread has to release
-    those who wait. The lock decides which of the two it is.
+    Made on the event loop that it serves.
     """
 
-    __slots__ = ("_left", "_lock", "_started", "tickets")
-
-    def __init__(self, tickets: Sequence[Ticket[U]]) -> None:
-        self.tickets = tickets
-        self._lock = threading.Lock()
-        self._left = False
-        self._started = False
-
-    def start(self) -> bool:
-        """Called by the thread; whether there is still somebody to work for."""
-        with self._lock:
-            self._started = True
-            return not self._left
-
-    def finish(self) -> bool:
-        """Called by the thread when all is settled; whether it has to release those who wait."""
-        with self._lock:
-            self._started = False
-            return self._left
-
-    def leave(self) -> bool:
-        """Called by the leader; whether it has to release those who wait."""
-        with self._lock:
-            self._left = True
-            return not self._started
-
-
-class Lane(Generic[U]):
-    """Units of one event loop that wait for each other. ``work`` carries out a batch, at most ``most`` units, and settles every ticket."""
-
-    __slots__ = ("_has_leader", "_limiter", "_make_event", "_most", "_waiting", "_work")
+    __slots__ = ("__weakref__", "_call_soon", "_lock", "_make_event", "_most", "_runs", "_waiting", "_work", "_working")
 
     def __init__(self, work: Callable[[Sequence[Ticket[U]]], None], most: int) -> None:
         self._work = work
         self._most = most
-        self._waiting: list[Ticket[U]] = []
-        self._has_leader = False
-        self._limiter = anyio.CapacityLimiter(2)  # one that works, and one whose leader went away
+        self._waiting: SimpleQueue[Ticket[U] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._runs = False
+        self._working = False
         # The event loop's own kind of event, because anyio.Event looks for the loop each time, which takes longer than the rest of a wait.
         self._make_event = type(anyio.Event())
+        loop: Any = current_token().native_token
+        # anyio can only call and wait for the answer, and the thread has better things to do.
+        self._call_soon: Callable[..., object] = getattr(loop, "call_soon_threadsafe", None) or loop.run_sync_soon
 
     def load(self) -> int:
         """How much there is to wait for."""
-        return len(self._waiting) + self._has_leader
+        return self._waiting.qsize() + self._working
 
     async def join(self, unit: U) -> Any:
-        """Have ``unit`` carried out, together with whatever waits, and return its result or raise its error."""
+        """Have ``unit`` carried out, together with whatever waits, and return its result or raise its error.
+
+        A caller that is cancelled takes it back, or waits for it if the thread has begun on it: nothing goes on without its caller.
+        """
         ticket = Ticket(unit)
-        self._waiting.append(ticket)
-        if self._has_leader:
-            ticket.turn = self._make_event()
-            try:
-                await ticket.turn.wait()
-            except anyio.get_cancelled_exc_class():
-                self._withdraw(ticket)
-                raise
-            if ticket.finished:
-                return ticket.outcome()
-        self._has_leader = True
-        batch = Batch(self._waiting[: self._most])
-        del self._waiting[: self._most]
+        ticket.settled = self._make_event()
+        with self._lock:
+            self._waiting.put(ticket)
+            if not self._runs:
+                self._runs = True
+                threading.Thread(target=self._run, name="conversation-kit", daemon=True).start()
         try:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self._run, batch, limiter=self._limiter)
-        finally:
-            if batch.leave():
-                self._release([other for other in batch.tickets if other is not ticket])
+            await ticket.settled.wait()
+        except anyio.get_cancelled_exc_class():
+            with self._lock:
+                begun, ticket.taken = ticket.taken, True
+            if begun:
+                with anyio.CancelScope(shield=True):
+                    await ticket.settled.wait()
+            raise
         return ticket.outcome()
 
-    def _withdraw(self, ticket: Ticket[U]) -> None:
-        """Take back a ticket that nobody has begun on; one that was called to lead passes that on."""
-        if ticket in self._waiting:
-            self._waiting.remove(ticket)
-            if ticket.turn is not None and ticket.turn.is_set():
-                self._hand_over()
+    def stop(self) -> None:
+        """Let the thread end when it has carried out what waits; more work starts another one."""
+        self._waiting.put(None)
 
-    def _release(self, tickets: Sequence[Ticket[U]]) -> None:
-        """Wake those whose tickets are settled. What was never begun waits on, first in the lane."""
-        self._waiting[:0] = [ticket for ticket in tickets if not ticket.finished]
-        for ticket in tickets:
-            if ticket.finished and ticket.turn is not None:
-                ticket.turn.set()
-        self._hand_over()
+    def _run(self) -> None:
+        """What the thread does."""
+        while batch := self._next():
+            self._working = True
+            try:
+                self._work(batch)
+            except BaseException as error:
+                for ticket in batch:
+                    if not ticket.finished:
+                        ticket.fail(error)
+            self._working = False
+            with suppress(RuntimeError):  # the event loop has ended, and with it all who waited
+                self._call_soon(_settle, batch)
 
-    def _hand_over(self) -> None:
-        if self._waiting:
-            turn = self._waiting[0].turn
-            assert turn is not None, "only one that waits is not yet leading"
-            turn.set()
-        else:
-            self._has_leader = False
+    def _next(self) -> list[Ticket[U]]:
+        """What to work on; nothing when it is time to end."""
+        while True:
+            found = self._found()
+            with self._lock:
+                batch = [ticket for ticket in found if ticket is not None and not ticket.taken]
+                for ticket in batch:
+                    ticket.taken = True
+                if not batch and self._waiting.empty() and (not found or None in found):
+                    self._runs = False
+                    return batch
+            if batch:
+                if None in found:
+                    self.stop()
+                return batch
 
-    def _run(self, batch: Batch[U]) -> None:
-        """Carry out a batch in this worker thread."""
-        if not batch.start():
-            return
+    def _found(self) -> list[Ticket[U] | None]:
+        """All that waits now or comes first, at most ``most``; nothing if nothing comes."""
         try:
-            self._work(batch.tickets)
-        except Exception as error:
-            for ticket in batch.tickets:
-                if not ticket.finished:
-                    ticket.fail(error)
-        finally:
-            if batch.finish():
-                with suppress(RuntimeError):  # the event loop has ended, and with it all who waited
-                    anyio.from_thread.run_sync(self._release, batch.tickets)
+            found = [self._waiting.get(timeout=IDLE_SECONDS)]
+        except Empty:
+            return []
+        while len(found) < self._most and not self._waiting.empty():
+            found.append(self._waiting.get_nowait())
+        return found
+
+
+def _settle(batch: Sequence[Ticket[Any]]) -> None:
+    """Wake those who wait for the tickets, on their event loop."""
+    for ticket in batch:
+        if ticket.settled is not None:
+            ticket.settled.set()

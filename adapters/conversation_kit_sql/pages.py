@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, ScalarSelect, Select, bindparam, cast, func, select
+from sqlalchemy import Connection, ScalarSelect, Select, bindparam, case, cast, func, select
 from sqlalchemy.types import String
 
 from conversation_kit.domain.errors import RequestError
@@ -14,6 +14,7 @@ from conversation_kit.domain.events import SEPARATOR, EventPage
 from conversation_kit.domain.models import MemberState, Receipt, ReceiptKind
 from conversation_kit.domain.reading import Access, EventRange
 from conversation_kit.domain.rules import check_reader
+from conversation_kit_sql.page_memory import PageKey, PageMemory, Remembered
 from conversation_kit_sql.prepared import Prepared, asked
 from conversation_kit_sql.tables import Tables, to_instant
 
@@ -33,6 +34,11 @@ class PageRead:
     conversation_id: str
     wanted: EventRange
 
+    @property
+    def key(self) -> PageKey:
+        """What is read, whoever reads it."""
+        return self.access.application_id, self.conversation_id, self.wanted
+
 
 class Pages:
     """Reads pages, as many as are asked for at once in one statement for each direction."""
@@ -41,39 +47,47 @@ class Pages:
         self._tables = tables
         self._prepared: dict[tuple[str, bool, int], Prepared] = {}
 
-    def read(self, connection: Connection, reads: Sequence[PageRead]) -> list[EventPage | RequestError]:
-        """What ``Storage.list_events`` answers to each of ``reads``, or raises."""
+    def read(self, connection: Connection, reads: Sequence[PageRead], memory: PageMemory | None = None) -> list[EventPage | RequestError]:
+        """What ``Storage.list_events`` answers to each of ``reads``, or raises. ``memory`` is for reading what is committed only."""
         found: dict[int, EventPage | RequestError] = {}
         for descending in (False, True):
             some = [(number, read) for number, read in enumerate(reads) if read.wanted.descending is descending]
             if some:
-                found.update(self._read(connection, some, descending))
+                found.update(self._read(connection, some, descending, memory))
         return [found[number] for number in range(len(reads))]
 
     def _read(
-        self, connection: Connection, reads: Sequence[tuple[int, PageRead]], descending: bool
+        self, connection: Connection, reads: Sequence[tuple[int, PageRead]], descending: bool, memory: PageMemory | None
     ) -> Iterator[tuple[int, EventPage | RequestError]]:
         key = (connection.dialect.name, descending, len(reads))
         prepared = self._prepared.get(key)
         if prepared is None:
             prepared = self._prepared[key] = Prepared(self._statement(*key))
+        remembered = [memory.find(read.key) if memory is not None else None for _, read in reads]
         parameters: dict[str, Any] = {}
         for row, (_, read) in enumerate(reads):
-            for name, value in zip(_COLUMNS, (row, *_bounds(read)), strict=True):
+            old = remembered[row]
+            for name, value in zip(_COLUMNS, (row, *_bounds(read), None if old is None else old.latest), strict=True):
                 parameters[f"{name}_{row}"] = value
         rows: dict[int, list[Any]] = {}
         for found in prepared.rows(connection, parameters):
             rows.setdefault(found[0], []).append(found)
         for row, (number, read) in enumerate(reads):
             try:
-                yield number, _page(read, rows[row])
+                page, latest = _page(read, rows[row], remembered[row])
             except RequestError as error:
                 yield number, error
+                continue
+            if memory is not None and latest is not None:
+                memory.keep(read.key, page, latest)
+            yield number, page
 
     def _statement(self, database: str, descending: bool, reads: int) -> Select[Any]:
         conversation, user, member = self._tables.conversation, self._tables.user, self._tables.member
+        latest = self._tables.event.alias("latest")
         a, c, number = conversation.c.application_id.type, conversation.c.id.type, conversation.c.sequence_number.type
-        wanted = asked(reads, **dict(zip(_COLUMNS, (number, a, c, user.c.name.type, number, number, number, number), strict=True)))
+        types = (number, a, c, user.c.name.type, number, number, number, number, latest.c.data.type)
+        wanted = asked(reads, **dict(zip(_COLUMNS, types, strict=True)))
         first, last = wanted.c.first, wanted.c.last
         if descending:
             least, greatest = (func.min, func.max) if database == "sqlite" else (func.least, func.greatest)
@@ -81,6 +95,11 @@ class Pages:
             first, last = greatest(first, end - wanted.c.through + _fixed(1)), end - wanted.c.skipped
         present = member.c.state != bindparam(None, MemberState.LEFT, type_=member.c.state.type, literal_execute=True)
         of_member = (member.c.application_id == wanted.c.a) & (member.c.conversation_id == wanted.c.c) & (member.c.user_id == user.c.id)
+        of_conversation = (latest.c.application_id == wanted.c.a) & (latest.c.conversation_id == wanted.c.c)
+
+        def if_new(value: Any) -> Any:
+            return case((latest.c.data == wanted.c.known, None), else_=value)
+
         # Whether or not there are such a user and such a conversation, and once for each invited or joined membership in it.
         return select(
             wanted.c.row,
@@ -89,12 +108,14 @@ class Pages:
             conversation.c.expires_at,
             conversation.c.created_by,
             conversation.c.sequence_number,
-            self._texts(wanted, first, last, descending).label("texts"),
-            self._states(wanted, first, last).label("receipts"),
+            if_new(self._texts(wanted, first, last, descending)).label("texts"),
+            if_new(self._states(wanted, first, last)).label("receipts"),
+            if_new(latest.c.data).label("latest"),
             member.c.state,
         ).select_from(
             wanted.outerjoin(user, (user.c.application_id == wanted.c.a) & (user.c.name == wanted.c.name))
             .outerjoin(conversation, (conversation.c.application_id == wanted.c.a) & (conversation.c.id == wanted.c.c))
+            .outerjoin(latest, of_conversation & (latest.c.id == conversation.c.sequence_number))
             .outerjoin(member, of_member & present)
         )
 
@@ -124,11 +145,11 @@ class Pages:
         return select(func.aggregate_strings(inner.c.data, separator)).scalar_subquery()
 
 
-_COLUMNS = ("row", "a", "c", "name", "first", "last", "skipped", "through")
+_COLUMNS = ("row", "a", "c", "name", "first", "last", "skipped", "through", "known")
 
 
 def _bounds(read: PageRead) -> tuple[Any, ...]:
-    """The values of a read in the order of the columns, without the first one: ids as ``EventRange.ids`` has them."""
+    """The values of a read in the order of the columns, without the first and the last one: ids as ``EventRange.ids`` has them."""
     wanted = read.wanted
     first = min(max(wanted.start_id or 1, 1), _END)
     last = _END if wanted.end_id is None else max(min(wanted.end_id, _END), 0)
@@ -140,18 +161,21 @@ def _bounds(read: PageRead) -> tuple[Any, ...]:
     return (read.access.application_id, read.conversation_id, read.access.user_name, first, last, skipped, through)
 
 
-def _page(read: PageRead, rows: Sequence[Any]) -> EventPage:
-    _, user_id, exists, expires_at, created_by, number, text, receipts, _ = rows[0]
+def _page(read: PageRead, rows: Sequence[Any], old: Remembered | None) -> tuple[EventPage, str | None]:
+    """The page, and the text of the conversation's last event, ``None`` if it is the one that goes with ``old``."""
+    _, user_id, exists, expires_at, created_by, number, text, receipts, latest, _ = rows[0]
     check_reader(
         read.access,
         exists=exists is not None,
         expires_at=None if expires_at is None else to_instant(expires_at),
         created_by=created_by,
         user_id=user_id,
-        states=[MemberState(row[8]) for row in rows if row[8] is not None],
+        states=[MemberState(row[9]) for row in rows if row[9] is not None],
     )
-    c = read.conversation_id
-    return EventPage(read.access.application_id, c, read.wanted.ids(number), text or "", _receipts(c, receipts) if receipts else {})
+    if old is not None and latest is None and number:
+        return old.page, None
+    a, c = read.access.application_id, read.conversation_id
+    return EventPage(a, c, read.wanted.ids(number), text or "", _receipts(c, receipts) if receipts else {}), latest
 
 
 def _fixed(value: str | int) -> Any:

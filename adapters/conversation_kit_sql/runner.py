@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -33,7 +34,7 @@ ASKING = 2
 """How many of the lanes for reads take questions: few, so that many of them meet."""
 
 MAX_READS = 16
-"""How many reads go together: enough to make little of the hop, and few enough for the first one not to wait long for the last."""
+"""How many reads go together: enough to share the way to the thread, and few enough for the first one not to wait long for the last."""
 
 
 @dataclass(slots=True)
@@ -72,6 +73,7 @@ class Runner(Generic[U]):
         self._commit = commit
         self._lanes: RunVar[Lanes[U]] = RunVar("conversation_kit_sql_lanes")
         self._latest = threading.local()
+        self._every: weakref.WeakSet[Lane[Any]] = weakref.WeakSet()
 
     def _lanes_here(self) -> Lanes[U]:
         """The lane for writes and those for reads of this event loop."""
@@ -87,8 +89,14 @@ class Runner(Generic[U]):
             reads = [Lane(self._read_batch, MAX_READS) for _ in range(readers)]
             lanes = Lanes(Lane(self._write_batch, MAX_WRITES), reads, reads[:ASKING])
             self._lanes.set(lanes)
+            self._every.update((lanes.writes, *reads))
         self._latest.lanes = (hook, lanes)
         return lanes
+
+    def stop(self) -> None:
+        """Let the threads end, after what they have been asked to do."""
+        for lane in self._every:
+            lane.stop()
 
     async def read(self, unit: Read | Question) -> Any:
         """Carry out ``unit`` and return what it returns. Raises ``StorageUnavailable``."""

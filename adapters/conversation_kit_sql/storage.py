@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 from sqlalchemy import Connection
 
-from conversation_kit.domain.errors import ConfigurationError, ConversationKitError, StorageUnavailable
+from conversation_kit.domain.errors import ConfigurationError, ConversationKitError, RequestError, StorageUnavailable
 from conversation_kit.domain.events import EventPage
 from conversation_kit.domain.reading import Access, EventRange
 from conversation_kit.domain.scene import Changes, Decide, Needs
@@ -28,6 +28,7 @@ from conversation_kit_sql.joined import JoinedStorage
 from conversation_kit_sql.lanes import Ticket
 from conversation_kit_sql.methods import SQLMethods
 from conversation_kit_sql.outbox import Courier
+from conversation_kit_sql.page_memory import PageMemory
 from conversation_kit_sql.pages import DATABASES, PageRead
 from conversation_kit_sql.retries import patiently
 from conversation_kit_sql.runner import Question, Read, Runner
@@ -76,6 +77,7 @@ class SQLStorage(SQLMethods):
         self._database: Database | None = None
         self._runner: Runner[ChangeUnit | WorkUnit] | None = None
         self._held = Held(self._statements)
+        self._memory = PageMemory()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -103,7 +105,10 @@ class SQLStorage(SQLMethods):
 
     async def close(self) -> None:
         """Close what ``open`` opened; a host's engine is left as it is."""
-        database, self._runner = self._database, None
+        database, runner = self._database, self._runner
+        self._runner = None
+        if runner is not None:
+            runner.stop()
         if database is not None and not database.is_shared:
             self._database = None
             await anyio.to_thread.run_sync(database.dispose)
@@ -184,8 +189,11 @@ class SQLStorage(SQLMethods):
         """See ``Storage.list_events``; where a page is one statement, pages that are asked for at once are one too."""
         if not self._joins_pages:
             return await super().list_events(access, conversation_id, wanted)
-        page: EventPage = await self._run.read(Question(self._statements.pages.read, PageRead(access, conversation_id, wanted)))
+        page: EventPage = await self._run.read(Question(self._read_pages, PageRead(access, conversation_id, wanted)))
         return page
+
+    def _read_pages(self, connection: Connection, reads: Sequence[PageRead]) -> Sequence[EventPage | RequestError]:
+        return self._statements.pages.read(connection, reads, self._memory)
 
     @asynccontextmanager
     async def joined(self, session: Any, publish: Publish) -> AsyncIterator[Joined]:

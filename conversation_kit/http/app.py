@@ -73,7 +73,7 @@ class Door:
         await receive()
         try:
             links = self._public or Links(base_url(scope))
-            check_origin(scope, base_url(scope), self._streams.allowed_origins)
+            check_origin(scope, (base_url(scope), links.base), self._streams.allowed_origins)
             operation, params = self._routes.find("GET", path)
             if operation.id != "getEvents":
                 raise DoorError("http:error:not-found", "No WebSocket is served here: a conversation's events are one.")

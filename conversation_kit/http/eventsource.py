@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,8 +20,8 @@ from conversation_kit.http.streams import Streams, position, pump
 from conversation_kit.live.subscriptions import Subscription
 from conversation_kit.live.topics import Published
 
-RETRY_MILLISECONDS = 1000
-"""When a browser that has lost its stream comes again."""
+RETRY_MILLISECONDS = (1000, 3000)
+"""When a browser that has lost its stream comes again: some time in between, so that not all come at once."""
 
 
 class EventSourceLine:
@@ -33,7 +34,7 @@ class EventSourceLine:
     def hello(self) -> Iterable[Message]:
         """See ``Line.hello``."""
         yield {"type": "http.response.start", "status": 200, "headers": _HEADERS}
-        yield _piece(b"retry: %d\n\n" % RETRY_MILLISECONDS)
+        yield _piece(b"retry: %d\n\n" % random.randint(*RETRY_MILLISECONDS))
 
     def one(self, item: Published) -> Message:
         """See ``Line.one``."""

@@ -7,7 +7,8 @@ the client does not read, does the subscriber's own task go on with the call whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
+from contextlib import asynccontextmanager
 from types import CoroutineType, coroutine
 from typing import Any, TypeAlias
 
@@ -28,63 +29,70 @@ class Pipe:
         # On trio a call belongs to the task that began it.
         self._may_be_direct = type(current_token().native_token).__module__.partition(".")[0] != "trio"
         self._is_direct = False
-        self._is_busy = False
         self._turn = anyio.Lock(fast_acquire=True)
+        self._writers = 0
         self._left: tuple[Call, Any] | None = None
         self._broken: Exception | None = None
 
     async def write(self, message: Message) -> None:
         """Send a message from one of the connection's own tasks, and learn whether the server takes messages at once."""
-        async with self._turn:
-            await self._finish()
-            self._is_busy = True
-            try:
-                call = self._send(message)
-                if type(call) is CoroutineType:
-                    self._is_direct = await _watched(call) and self._may_be_direct
-                else:
-                    await call
-            finally:
-                self._is_busy = False
+        async with self._alone():
+            call = self._send(message)
+            if type(call) is CoroutineType:
+                self._is_direct = await _watched(call) and self._may_be_direct
+            else:
+                await call
+
+    async def write_last(self, messages: Iterable[Message]) -> None:
+        """Send the last messages: whoever waits to write gets an ``OSError`` instead."""
+        async with self._alone():
+            self._broken = OSError("The connection is closed.")
+            for message in messages:
+                await self._send(message)
 
     def write_now(self, message: Message) -> bool:
-        """Send a message from any task of the event loop, without waiting; ``False`` and nothing done, if it might have to wait."""
-        if self._is_busy or not self._is_direct:
+        """Send a message from any task of the event loop, without waiting; ``False`` and nothing done, if it might have to wait.
+
+        It never comes before what one of the connection's own tasks has to send already, be it that this task still waits for its turn.
+        """
+        if self._writers or self._left is not None or self._broken is not None or not self._is_direct:
             return False
-        call: Any = self._send(message)
         try:
+            call: Any = self._send(message)
             waits_for = call.send(None)
         except StopIteration:
             return True
         except Exception as error:
-            self._is_direct = False
             self._broken = error
-            self._wake()
-            return True
-        self._is_busy = True
-        self._left = call, waits_for
+        else:
+            self._left = call, waits_for
         self._wake()
         return True
 
     async def finish(self) -> None:
         """Bring to its end what somebody else began. Raises what the server raised."""
         if self._left is not None or self._broken is not None:
-            async with self._turn:
-                await self._finish()
+            async with self._alone():
+                pass
 
-    async def _finish(self) -> None:
-        if self._broken is not None:
-            raise self._broken
-        if self._left is not None:
-            left, self._left = self._left, None
-            try:
-                await _go_on(*left)
-            finally:
-                self._is_busy = False
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """One of the connection's own tasks at a time, with nothing left of what somebody else began."""
+        self._writers += 1
+        try:
+            async with self._turn:
+                if self._broken is not None:
+                    raise self._broken
+                if self._left is not None:
+                    left, self._left = self._left, None
+                    await _go_on(*left)
+                yield
+        finally:
+            self._writers -= 1
 
     def close(self) -> None:
         """Nobody writes any more."""
-        self._is_direct = False
+        self._broken = self._broken or OSError("The connection is closed.")
         if self._left is not None:
             self._left[0].close()
             self._left = None

@@ -210,16 +210,23 @@ class _Bucket:
             raise StreamEnded(f"You send more than {self._per_second:g} frames a second.", "stream:error:flood")
 
 
-def check_origin(scope: Scope, base: str, allowed: frozenset[str]) -> None:
+def check_origin(scope: Scope, own: Iterable[str], allowed: frozenset[str]) -> None:
     """Whether the page that opens a WebSocket may, for browsers send cookies along whatever page it is. Raises 403.
 
-    A client that is no browser sends no ``Origin``. Those of the host itself and those that it allows may.
+    A client that is no browser sends no ``Origin``. Pages at the host's ``own`` URLs may, and those that it allows.
     """
     for name, value in scope["headers"]:
         if name == b"origin":
             origin = value.decode("latin-1")
-            if origin not in allowed and urlsplit(origin.lower()).netloc != urlsplit(base.lower()).netloc:
+            if origin not in allowed and _host(origin) not in map(_host, own):
                 raise DoorError("stream:error:origin", "Pages of this origin may open no WebSocket here: see allowed_origins.")
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url.lower()).netloc
+    except ValueError:
+        return url
 
 
 async def refuse(answer: Answer, scope: Scope, send: Send) -> None:

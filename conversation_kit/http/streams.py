@@ -163,8 +163,7 @@ async def pump(subscription: Subscription, pipe: Pipe, line: Line, deadline: Dea
             messages = [line.heartbeat()] if items is None else line.many(items)
     except StreamEnded as reason:
         with anyio.move_on_after(GOODBYE_SECONDS):
-            for message in line.goodbye(reason):
-                await pipe.write(message)
+            await pipe.write_last(line.goodbye(reason))
     except OSError as error:
         logger.debug("a client of a live stream has gone: %r", error)
     finally:

@@ -16,6 +16,7 @@ from conversation_kit.domain.events import Event
 from conversation_kit.domain.reading import EventRange
 from conversation_kit.domain.signals import ConversationDeleted, EventCreated, Signal
 from conversation_kit.live.topics import Subscriber, Topic
+from conversation_kit.ports import Broker, Wake
 
 logger = logging.getLogger("conversation_kit")
 
@@ -23,6 +24,9 @@ POLL_SECONDS = 0.75
 """How long an event of another process can stay unnoticed where nobody announces it; so can the end of somebody's access."""
 
 TICK_SECONDS = 0.25
+READ_SECONDS = 5.0
+TELL_SECONDS = 1.0
+LISTEN_AGAIN_SECONDS = 1.0
 PAGE = 100
 ABREAST = 32
 """Topics whose logs are read at once."""
@@ -37,7 +41,8 @@ class Member(Subscriber, Protocol):
 class Live:
     """The subscriptions of one kit, by event loop: an event loop is a thread's, and only its own thread touches what is in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, broker: Broker | None = None) -> None:
+        self.broker = broker
         self.circles: dict[int, Circle] = {}
         """Empty when nobody listens, so that a look at it tells whether there is anything to announce."""
 
@@ -52,17 +57,23 @@ class Live:
         if circle is not None:
             circle.publish(signals)
 
-    def tell(self, application_id: str, conversation_id: str, last_id: int) -> None:
-        """Somebody says that events up to ``last_id`` are committed: the log is read then. Nothing follows from being told wrong."""
-        circle = self.circles.get(get_ident())
-        if circle is not None:
-            circle.tell(application_id, conversation_id, last_id)
+    async def tell(self, signals: Sequence[Signal]) -> None:
+        """Let other processes know of the events of one commit, if there is a broker. Raises nothing of what it raises."""
+        events = [signal.event for signal in signals if isinstance(signal, EventCreated)]
+        last = {(event.application_id, event.conversation_id): event.id for event in events if event.id is not None}
+        if self.broker is None or not last:
+            return
+        try:
+            with anyio.fail_after(TELL_SECONDS):
+                await self.broker.tell([Wake(*conversation, id) for conversation, id in last.items()])
+        except Exception as error:
+            logger.warning("the broker could not be told, so that others learn of it later: %r", error)
 
     def enter(self, member: Member, topic: Callable[[], Topic]) -> Topic:
         """Let ``member`` listen; ``topic`` makes its topic if there is none yet."""
         circle = self.circles.get(get_ident())
         if circle is None:
-            circle = self.circles[get_ident()] = Circle()
+            circle = self.circles[get_ident()] = Circle(self.broker)
         return circle.enter(member, topic)
 
     def leave(self, member: Member) -> None:
@@ -90,11 +101,12 @@ class Live:
 class Circle:
     """Those who listen in one event loop.
 
-    One of them has a task running in its group that reads the log; when it goes, another one gets it. So nothing runs when nobody listens,
-    and nothing needs a lifespan.
+    One of them has tasks running in its group that read the log and hear the broker; when it goes, another one gets them. So nothing runs
+    when nobody listens, and nothing needs a lifespan.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, broker: Broker | None) -> None:
+        self._broker = broker
         self.topics: dict[tuple[str, str | None] | None, Topic] = {}
         self.members: dict[Member, Topic] = {}
         self.hangs_up = False
@@ -103,6 +115,7 @@ class Circle:
         self._due: set[Topic] = set()
         self._nudge = anyio.Event()
         self._failed = False
+        self._polled = time.monotonic()
 
     def enter(self, member: Member, make: Callable[[], Topic]) -> Topic:
         """See ``Live.enter``."""
@@ -143,10 +156,10 @@ class Circle:
                 if topic is not None:
                     topic.end(conversation_not_found())
 
-    def tell(self, application_id: str, conversation_id: str, last_id: int) -> None:
-        """See ``Live.tell``."""
-        topic = self.topics.get((application_id, conversation_id))
-        if topic is not None and topic.next is not None and last_id >= topic.next:
+    def hear(self, wake: Wake) -> None:
+        """Somebody says that there is something to read. Nothing but reading follows from it, so it may be wrong."""
+        topic = self.topics.get((wake.application_id, wake.conversation_id))
+        if topic is not None and topic.next is not None and wake.last_id >= topic.next:
             self._read_soon(topic)
 
     def end(self, error: StreamEnded) -> None:
@@ -161,10 +174,19 @@ class Circle:
     def _appoint(self, member: Member) -> None:
         self._reader = member
         member.group.start_soon(self._follow_the_log, member)
+        if self._broker is not None:
+            member.group.start_soon(self._hear_others, self._broker, member)
+
+    async def _hear_others(self, broker: Broker, member: Member) -> None:
+        while self._reader is member:
+            try:
+                await broker.listen(self.hear)
+            except Exception as error:
+                logger.warning("the broker is not heard, so that events of other processes come later: %r", error)
+            await anyio.sleep(LISTEN_AGAIN_SECONDS)
 
     async def _follow_the_log(self, member: Member) -> None:
         """Read what is missing when it is known to be, and everything once in a while."""
-        polled = time.monotonic()
         while self._reader is member:
             with anyio.move_on_after(TICK_SECONDS):
                 await self._nudge.wait()
@@ -174,8 +196,8 @@ class Circle:
                 self.end(stopping())
             now = time.monotonic()
             due, self._due = self._due, set()
-            if now - polled >= POLL_SECONDS:
-                polled = now
+            if now - self._polled >= POLL_SECONDS:
+                self._polled = now
                 due = set(self.topics.values())
             topics = [topic for topic in due if topic.next is not None]
             for first in range(0, len(topics), ABREAST):
@@ -185,13 +207,14 @@ class Circle:
 
     async def _read(self, topic: Topic) -> None:
         try:
-            while topic.next is not None and topic.subscribers:
-                page = await topic.read(EventRange(size=PAGE, start_id=topic.next))
-                self._failed = False
-                for id, data in page.rows:
-                    topic.publish(Event(page.application_id, page.conversation_id, id, data))
-                if len(page.ids) < PAGE:
-                    return
+            with anyio.move_on_after(READ_SECONDS):  # what takes longer keeps nobody else waiting, and is tried again
+                while topic.next is not None and topic.subscribers:
+                    page = await topic.read(EventRange(size=PAGE, start_id=topic.next))
+                    self._failed = False
+                    for id, data in page.rows:
+                        topic.publish(Event(page.application_id, page.conversation_id, id, data))
+                    if len(page.ids) < PAGE:
+                        return
         except NotFound as error:
             topic.end(error)
         except StorageUnavailable as error:

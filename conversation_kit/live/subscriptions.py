@@ -10,7 +10,7 @@ from types import TracebackType
 import anyio
 from anyio.abc import TaskGroup
 
-from conversation_kit.domain.errors import RequestError, StorageUnavailable, StreamEnded, invalid_cursor, too_slow
+from conversation_kit.domain.errors import HookFailed, RequestError, StorageUnavailable, StreamEnded, invalid_cursor, too_slow
 from conversation_kit.domain.events import Event, EventPage
 from conversation_kit.domain.reading import EventRange
 from conversation_kit.live.registry import Live
@@ -151,6 +151,8 @@ class Subscription:
             raise invalid_cursor(after)
         self._next = after + 1
         self._fill(page)
+        if not self._queue:
+            self._follow()
 
     async def _catch_up(self) -> None:
         try:
@@ -158,10 +160,13 @@ class Subscription:
         except RequestError as error:
             self.end(error)
             return
-        except StorageUnavailable:
+        except (StorageUnavailable, HookFailed):
             await anyio.sleep(RETRY_SECONDS)
             return
         self._fill(page)
+        if len(page.ids) < PAGE:
+            # Nobody else gets a turn before those of the page are taken.
+            self._follow()
         if not page.ids and not self._is_following:
             # What was announced is not in sight yet: the database has several servers, and they are not in step.
             await anyio.sleep(STALE_SECONDS)
@@ -171,8 +176,6 @@ class Subscription:
         self._queue.extend(events)
         if events:
             self._next = page.ids[-1] + 1
-        if len(page.ids) < PAGE:
-            self._follow()
 
     def _follow(self) -> None:
         self._is_following = self._topic.admits(self._next)

@@ -190,22 +190,26 @@ class Core:
         """
         within = self.within.beside(signals)
         live = self.live
-        listens = self.hub.listens or (live.circles and (self.announce is not None or live.watches(conversation)))
+        listens = self.hub.listens or live.broker is not None
+        if live.circles and not listens:
+            listens = self.announce is not None or live.watches(conversation)
         if within is None and not listens:
             # Nothing is left to do after the commit, and whether it happens is for the storage to see to.
             result = await write(*arguments)
-            if live.circles and self.announce is None:
-                live.publish(signals(result))  # for who has come meanwhile
+            if live.circles and self.announce is None and live.watches(conversation):
+                live.publish(signals(result))  # to who has come meanwhile
             return result
         with anyio.CancelScope(shield=True):
             result = await (write(*arguments) if within is None else write(*arguments, within=within))
-            if (self.hub.listens or live.circles) and (told := signals(result)):
+            if (listens or live.circles) and (told := signals(result)):
                 await (self.announce or self.publish)(told)
         return result
 
     async def publish(self, signals: Sequence[Signal]) -> None:
-        """Give the signals of one commit to the live subscriptions, which takes no time, and to the receivers."""
+        """Give the signals of one commit to the live subscriptions, which takes no time, to the broker and to the receivers."""
         self.live.publish(signals)
+        if self.live.broker is not None:
+            await self.live.tell(signals)
         await self.hub.publish(signals)
 
     def joined(self, joined: Joined) -> Core:

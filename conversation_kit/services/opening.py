@@ -43,6 +43,11 @@ class Opening:
             self._starts -= 1
             raise
 
+    @property
+    def closes_next(self) -> bool:
+        """Whether the next ``stop`` closes it."""
+        return self._starts <= 1 and not self._is_in_use
+
     async def stop(self) -> None:
         """Undo one ``start``; the last one closes the storage, unless it is also used without."""
         self._starts = max(self._starts - 1, 0)

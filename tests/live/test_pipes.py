@@ -126,6 +126,53 @@ async def test_two_tasks_of_a_connection_take_turns() -> None:
     assert sorted(server.taken) == [1, 2, 3]
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_nobody_overtakes_a_task_of_the_connection_that_waits_for_its_turn(anyio_backend: str) -> None:
+    server = Server()
+    pipe = Pipe(server.send, server.wake)
+    await pipe.write(number(1))
+    server.open = anyio.Event()
+
+    async def publish() -> None:
+        """Try to get in between as soon as the first has been sent."""
+        while not pipe.write_now(number(4)):
+            await checkpoint()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(pipe.write, number(2))
+        await checkpoint()
+        group.start_soon(pipe.write, number(3))
+        await checkpoint()
+        group.start_soon(publish)
+        await checkpoint()
+        server.open.set()
+    assert server.taken == [1, 2, 3, 4]
+
+
+async def test_nobody_writes_after_the_last_messages() -> None:
+    server = Server()
+    pipe = Pipe(server.send, server.wake)
+    await pipe.write(number(1))
+    server.open = anyio.Event()
+    refused: list[OSError] = []
+
+    async def write() -> None:
+        try:
+            await pipe.write(number(9))
+        except OSError as error:
+            refused.append(error)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(pipe.write_last, [number(2), number(3)])
+        await checkpoint()
+        group.start_soon(write)
+        await checkpoint()
+        server.open.set()
+    assert server.taken == [1, 2, 3]
+    assert len(refused) == 1
+    assert not pipe.write_now(number(9))
+
+
 async def test_a_send_that_is_no_coroutine_function_is_awaited() -> None:
     server = Server()
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conversation_kit import Event, RequestError, Subscription
+from tests.databases import fresh
 from tests.live.connections import stream
 from tests.world import World, make_kit, open_world
 
@@ -121,15 +122,24 @@ async def ids(events: Subscription, last: int) -> list[int]:
     return found
 
 
+EXAMPLES = {"memory": 100, "sqlite": 30, "postgresql": 12, "mariadb": 8}
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@pytest.mark.parametrize("storage", ["memory", "sqlite"])
-def test_a_list_and_what_comes_live_is_the_list_afterwards(storage: str, backend: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_a_list_and_what_comes_live_is_the_list_afterwards(kind: str, backend: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    if kind != "memory":
+        with fresh(kind, tmp_path_factory.mktemp("probe")):
+            pass  # or the test is skipped, once
     with start_blocking_portal(backend) as portal:
 
-        @settings(max_examples=100 if storage == "memory" else 40, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=EXAMPLES[kind], deadline=None, suppress_health_check=list(HealthCheck))
         @given(ACTIONS, st.integers(0, 10))
         def holds(actions: list[Any], first: int) -> None:
-            url = "memory://" if storage == "memory" else f"sqlite:///{tmp_path_factory.mktemp('live') / 'chat.db'}"
-            portal.call(check, url, actions, first)
+            if kind == "memory":
+                portal.call(check, "memory://", actions, first)
+                return
+            with fresh(kind, tmp_path_factory.mktemp("live")) as url:
+                portal.call(check, url, actions, first)
 
         holds()

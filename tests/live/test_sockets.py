@@ -178,6 +178,7 @@ async def test_servers_that_cannot_answer_a_handshake_refuse_it() -> None:
         ("https://shop.example.evil.example", False),
         ("null", False),
         ("", False),
+        ("http://[host.test", False),
     ],
 )
 async def test_pages_of_other_origins_open_no_socket(origin: str, may: bool) -> None:
@@ -187,6 +188,11 @@ async def test_pages_of_other_origins_open_no_socket(origin: str, may: bool) -> 
         else:
             await connection.ends()
             assert (connection.status, connection.problem["code"]) == (403, "stream:error:origin")
+
+
+async def test_pages_of_the_public_url_may_open_sockets() -> None:
+    async with open_world(public_url="https://chat.example/beta") as world, socket(world, "ana", origin="https://chat.example") as ana:
+        assert ana.sent[0]["type"] == "websocket.accept"
 
 
 async def test_access_ends_with_a_code_and_a_reason() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,19 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from conversation_kit import (
+    AccessRequest,
     ConfigurationError,
     ConversationKit,
     Event,
     Forbidden,
     InvalidInput,
+    MemoryBroker,
     NotFound,
     Signal,
+    StorageUnavailable,
     StreamEnded,
     Subscription,
+    Wake,
 )
 from conversation_kit.live import subscriptions
 from tests.world import World, make_kit, open_world
@@ -38,6 +43,12 @@ async def take(events: Subscription, number: int) -> list[Event]:
 
 def ids(events: list[Event]) -> list[int | None]:
     return [event.id for event in events]
+
+
+@pytest.fixture
+def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not announced is not found."""
+    monkeypatch.setattr("conversation_kit.live.registry.POLL_SECONDS", 3600)
 
 
 async def test_events_come_from_the_log_and_then_live() -> None:
@@ -135,6 +146,23 @@ async def test_announcements_out_of_order_doubled_and_lost_cost_no_event(monkeyp
             assert ids(await take(other, 150)) == wanted
 
 
+@pytest.mark.usefixtures("no_poll")
+async def test_who_has_read_an_event_before_it_is_announced_does_not_get_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_world() as world, world.kit.subscribe(world.conversation) as first:
+        live = world.kit._core.live
+        late: list[Signal] = []
+        with monkeypatch.context() as unannounced:
+            unannounced.setattr(live, "publish", late.extend)
+            for _ in range(2):
+                await world.say()
+        async with world.kit.subscribe(world.conversation, after=5) as second:
+            assert ids(await take(second, 2)) == [6, 7]
+            live.publish(late)
+            await world.say()
+            assert ids(await take(second, 1)) == [8]
+            assert ids(await take(first, 3)) == [6, 7, 8]
+
+
 async def test_what_another_process_commits_is_found_within_a_second(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'chat.db'}"
     async with open_world(make_kit(url)) as world, open_world(make_kit(url), populate=False) as elsewhere:
@@ -152,19 +180,70 @@ async def test_what_another_process_commits_is_found_within_a_second(tmp_path: P
             assert ended.value.code == "conversation:error:not-found"
 
 
-async def test_who_is_told_that_there_is_more_looks_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("conversation_kit.live.registry.POLL_SECONDS", 3600)
-    url = f"sqlite:///{tmp_path / 'chat.db'}"
+@pytest.mark.usefixtures("no_poll")
+async def test_a_broker_lets_others_know_at_once(tmp_path: Path) -> None:
+    url, broker = f"sqlite:///{tmp_path / 'chat.db'}", MemoryBroker()
     async with (
-        open_world(make_kit(url)) as world,
-        open_world(make_kit(url), populate=False) as elsewhere,
+        open_world(make_kit(url, broker=broker)) as world,
+        open_world(make_kit(url, broker=broker), populate=False) as elsewhere,
         world.kit.subscribe(world.conversation) as events,
     ):
-        event = await elsewhere.kit.events.create(world.conversation, "text", {"text": "hello"})
-        assert event.id is not None
-        world.kit._core.live.tell("app-1", world.conversation, event.id)
-        world.kit._core.live.tell("app-1", "CON-unknown", 7)
+        await anyio.wait_all_tasks_blocked()
+        for number in range(3):
+            await elsewhere.kit.events.create(world.conversation, "text", {"text": str(number)})
+            assert ids(await take(events, 1)) == [6 + number]
+        await broker.tell([Wake("app-1", "CON-unknown", 7), Wake("app-2", world.conversation, 7), Wake("app-1", world.conversation, 99)])
+        await world.say()
+        assert ids(await take(events, 1)) == [9]
+
+
+async def test_a_storage_or_an_authorize_that_fails_for_a_while_costs_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriptions, "RETRY_SECONDS", 0.01)
+    failures: list[Exception] = [StorageUnavailable("later"), RuntimeError("the host's own")]
+
+    def authorize(request: AccessRequest) -> None:
+        if request.operation == "getEvents" and request.principal.user_name == "max" and armed and failures:
+            raise failures.pop()
+
+    armed = False
+    async with open_world(make_kit(authorize=authorize)) as world:
+        async with world.kit.as_user("max").subscribe(world.conversation, after=0) as events:
+            assert ids(await take(events, 5)) == [1, 2, 3, 4, 5]
+            armed = True
+            await world.say()
+            assert ids(await take(events, 1)) == [6]
+        assert failures == []
+
+
+class BrokenBroker:
+    """Raises whatever it is asked to do, and counts how often."""
+
+    def __init__(self) -> None:
+        self.told = 0
+        self.asked = 0
+        self.asked_again = anyio.Event()
+
+    async def tell(self, wakes: Sequence[Wake]) -> None:
+        self.told += 1
+        raise OSError("no broker here")
+
+    async def listen(self, heard: Callable[[Wake], None]) -> None:
+        self.asked += 1
+        if self.asked > 1:
+            self.asked_again.set()
+        raise OSError("no broker here")
+
+
+async def test_a_broker_that_fails_costs_no_event(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("conversation_kit.live.registry.LISTEN_AGAIN_SECONDS", 0.01)
+    broker = BrokenBroker()
+    async with open_world(make_kit(broker=broker)) as world, world.kit.subscribe(world.conversation) as events:
+        await world.say()
         assert ids(await take(events, 1)) == [6]
+        with anyio.fail_after(5):
+            await broker.asked_again.wait()
+    assert broker.told == 6
+    assert all(record.levelname == "WARNING" and not record.exc_info for record in caplog.records)
 
 
 async def test_events_of_a_hosts_transaction_arrive_after_its_commit(tmp_path: Path) -> None:
@@ -203,6 +282,19 @@ async def test_one_that_takes_nothing_is_dropped_when_too_much_waits_for_too_lon
             await take(slow, 1)
         assert ended.value.code == "stream:error:too-slow"
         assert len(await take(quick, 1)) == 1
+
+
+async def test_what_is_replayed_may_wait_however_long_and_much_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    async with open_world() as world:
+        for number in range(80):
+            await world.say(str(number))
+        async with world.kit.subscribe(world.conversation, after=0) as events:
+            await world.say()
+            now = 2000.0
+            await world.say()
+            assert ids(await take(events, 87)) == list(range(1, 88))
 
 
 async def test_text_is_counted_too_and_a_burst_is_read_from_the_log() -> None:
@@ -260,7 +352,7 @@ async def test_the_log_is_read_on_when_the_one_whose_task_did_it_goes(tmp_path: 
                 assert ids(await take(second, 1)) == [6]
 
 
-async def test_ten_thousand_comings_and_goings_leave_nothing() -> None:
+async def test_thousands_of_comings_and_goings_leave_nothing() -> None:
     async with open_world() as world:
         for _ in range(100):
             async with anyio.create_task_group() as group:

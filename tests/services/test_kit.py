@@ -30,14 +30,15 @@ from tests.world import APP, OTHER, World, keys, make_kit, open_world
 pytestmark = pytest.mark.anyio
 
 PUBLIC = """
-ADMIN Access AccessRequest Acting Authenticator Capabilities Changes Chat Command ConfigurationError Conflict Context Conversation
+ADMIN Access AccessRequest Acting Authenticator Broker Capabilities Changes Chat Command ConfigurationError Conflict Context Conversation
 ConversationCreated ConversationDeleted ConversationKit ConversationKitError ConversationUpdated CreateConversation CreateEvent
 CreateUser DeleteConversation DeleteEvent DeleteLeg DeleteUser Event EventCreated EventDeleted EventPage EventRange Forbidden
 HookFailed HostAuthenticator HostUser InvalidInput InviteMember JWTAuthenticator JoinMember Leg LegStarted LegStatus LegTerminated
-LegUpdated Member MemberInvited MemberJoined MemberLeft MemberState MemoryStorage Migrates Migration Needs NotFound Page Principal Receipt
-ReceiptKind Rejected RemoveMember RequestError Scene Signal Slice StartLeg Storage StorageUnavailable StreamEnded StreamLimits Subscription
+LegUpdated Member MemberInvited MemberJoined MemberLeft MemberState MemoryBroker MemoryStorage Migrates Migration Needs NotFound Page
+Principal Receipt ReceiptKind Rejected RemoveMember RequestError Scene Signal Slice StartLeg Storage StorageUnavailable StreamEnded
+StreamLimits Subscription
 UNCHANGED Unauthenticated
-UpdateConversation UpdateLeg UpdateUser User UserCreated UserDeleted UserUpdated
+UpdateConversation UpdateLeg UpdateUser User UserCreated UserDeleted UserUpdated Wake
 """
 
 

@@ -1,0 +1,197 @@
+"""Lanes: work of an event loop that one thread carries out in groups."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import pytest
+
+from conversation_kit_sql import lanes
+from conversation_kit_sql.lanes import Lane, Ticket
+
+pytestmark = pytest.mark.anyio
+
+
+class Desk:
+    """Work that waits until it is let go, and remembers what it got together and in which thread."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.go_on = threading.Event()
+        self.batches: list[list[int]] = []
+        self.threads: list[threading.Thread] = []
+
+    def work(self, tickets: Sequence[Ticket[int]]) -> None:
+        self.batches.append([ticket.unit for ticket in tickets])
+        self.threads.append(threading.current_thread())
+        self.begun.set()
+        assert self.go_on.wait(10)
+        for ticket in tickets:
+            if ticket.unit < 0:
+                ticket.fail(ValueError(ticket.unit))
+            else:
+                ticket.succeed(10 * ticket.unit)
+
+
+async def is_so(condition: Callable[[], bool]) -> None:
+    with anyio.fail_after(10):
+        while not condition():  # noqa: ASYNC110 (threads do not tell when they end)
+            await anyio.sleep(0.001)
+
+
+async def begun(desk: Desk) -> None:
+    with anyio.fail_after(10):
+        await anyio.to_thread.run_sync(desk.begun.wait)
+
+
+async def test_what_comes_while_the_thread_works_goes_together_and_no_more_than_so_many() -> None:
+    desk = Desk()
+    lane = Lane(desk.work, 3)
+    answers: dict[int, int] = {}
+
+    async def ask(unit: int) -> None:
+        answers[unit] = await lane.join(unit)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask, 1)
+        await begun(desk)
+        for unit in range(2, 7):
+            group.start_soon(ask, unit)
+        await is_so(lambda: lane.load() == 6)
+        desk.go_on.set()
+    assert answers == {unit: 10 * unit for unit in range(1, 7)}
+    assert [len(batch) for batch in desk.batches] == [1, 3, 2]
+    assert len(set(desk.threads)) == 1
+    assert lane.load() == 0
+    lane.stop()
+
+
+async def test_the_error_of_one_is_nobody_elses() -> None:
+    desk = Desk()
+    desk.go_on.set()
+    lane = Lane(desk.work, 3)
+    with pytest.raises(ValueError, match="-1"):
+        await lane.join(-1)
+    assert await lane.join(1) == 10
+    lane.stop()
+
+
+async def test_work_that_raises_fails_all_that_it_has_not_settled_and_the_thread_goes_on() -> None:
+    def work(tickets: Sequence[Ticket[int]]) -> None:
+        if tickets[0].unit:
+            raise LookupError("broken")
+        tickets[0].succeed("well")
+
+    lane = Lane(work, 3)
+    with pytest.raises(LookupError, match="broken"):
+        await lane.join(1)
+    assert await lane.join(0) == "well"
+    lane.stop()
+
+
+async def test_a_caller_that_is_cancelled_takes_back_what_has_not_begun() -> None:
+    desk = Desk()
+    lane = Lane(desk.work, 3)
+    async with anyio.create_task_group() as group:
+        group.start_soon(lane.join, 1)
+        await begun(desk)
+        async with anyio.create_task_group() as hasty:
+            hasty.start_soon(lane.join, 2)
+            await is_so(lambda: lane.load() == 2)
+            hasty.cancel_scope.cancel()
+        group.start_soon(lane.join, 3)
+        await is_so(lambda: lane.load() == 3)
+        desk.go_on.set()
+    assert desk.batches == [[1], [3]]
+    lane.stop()
+
+
+async def test_a_caller_that_is_cancelled_leaves_nothing_behind_that_goes_on_without_it() -> None:
+    desk = Desk()
+    lane = Lane(desk.work, 3)
+    left = False
+
+    async def leave() -> None:
+        nonlocal left
+        try:
+            await lane.join(1)
+        finally:
+            left = True
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(leave)
+        await begun(desk)
+        group.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            for _ in range(10):
+                await anyio.lowlevel.checkpoint()
+            assert not left
+            desk.go_on.set()
+    assert left
+    assert lane.load() == 0
+    lane.stop()
+
+
+async def test_a_thread_without_work_ends_and_the_next_work_gets_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "IDLE_SECONDS", 0.01)
+    desk = Desk()
+    desk.go_on.set()
+    lane = Lane(desk.work, 3)
+    assert await lane.join(1) == 10
+    await is_so(lambda: not desk.threads[0].is_alive())
+    assert await lane.join(2) == 20
+    assert desk.threads[1] is not desk.threads[0]
+
+
+async def test_a_thread_that_is_told_to_stop_carries_out_what_waits_first() -> None:
+    desk = Desk()
+    lane = Lane(desk.work, 2)
+    async with anyio.create_task_group() as group:
+        group.start_soon(lane.join, 1)
+        await begun(desk)
+        for unit in (2, 3, 4):
+            group.start_soon(lane.join, unit)
+        await is_so(lambda: lane.load() == 4)
+        lane.stop()
+        desk.go_on.set()
+    assert sorted(unit for batch in desk.batches for unit in batch) == [1, 2, 3, 4]
+    await is_so(lambda: not desk.threads[0].is_alive())
+    assert await lane.join(5) == 50
+    lane.stop()
+
+
+def test_an_event_loop_that_ends_while_the_thread_works_leaves_no_thread_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "IDLE_SECONDS", 0.01)
+    desk = Desk()
+
+    async def leave_early() -> None:
+        caller = asyncio.ensure_future(Lane(desk.work, 3).join(1))
+        await begun(desk)
+        for _ in range(2):  # asyncio's second cancellation gets through any shield
+            caller.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+
+    asyncio.run(leave_early())
+    desk.go_on.set()
+    desk.threads[0].join(10)
+    assert not desk.threads[0].is_alive()
+
+
+async def test_threads_that_end_and_work_that_comes_never_miss_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "IDLE_SECONDS", 0.0005)
+    desk = Desk()
+    desk.go_on.set()
+    lane = Lane(desk.work, 3)
+    with anyio.fail_after(20):
+        for unit in range(300):
+            assert await lane.join(unit) == 10 * unit
+            if unit % 3:
+                await anyio.sleep(0.0005)
+    assert desk.batches == [[unit] for unit in range(300)]
