@@ -5,7 +5,7 @@ import {Log} from "./log.js";
 import {Retry} from "./retry.js";
 import {Rows} from "./rows.js";
 import {Stream} from "./stream.js";
-import {exact} from "./times.js";
+import {exact, precise} from "./times.js";
 
 const PAGE = 50;
 const STATES = {loading: "loading", live: "live", reconnecting: "reconnecting", ended: "ended"};
@@ -77,7 +77,7 @@ export class EventTable {
       const from = this.#names.get(event.from) ?? event.from ?? "";
       const body = JSON.stringify(event.body, null, 1).replace(/\n */g, " "); // with room to break lines in
       const build = () => element("tr", {"data-event": event.id},
-        element("td", {class: "number", text: event.id}), element("td", {class: "time", text: exact(event.timestamp)}),
+        element("td", {class: "number", text: event.id}), element("td", {class: "time", title: exact(event.timestamp), text: precise(event.timestamp)}),
         element("td", {text: event.type}), element("td", {text: from}), element("td", {}, element("code", {text: body})));
       rows.push({key: event.id, signature: from + body, build});
     }

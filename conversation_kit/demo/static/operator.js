@@ -103,7 +103,7 @@ class Operator {
     const build = () => element("tr", {"aria-current": current && "true"},
       element("td", {},
         element("button", {type: "button", class: "pick", text: title, dir: "auto", "data-control": "pick", on: {click: () => this.#select(uuid)}}),
-        element("span", {class: "id", text: name === title ? uuid : name})),
+        element("span", {class: "id", text: uuid})),
       element("td", {class: "number", text: joined}),
       element("td", {class: "number", text: sequence_number}));
     return {key: uuid, signature: [title, joined, sequence_number, current].join("\n"), build};

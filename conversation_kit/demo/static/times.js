@@ -3,6 +3,7 @@
 const CLOCK = new Intl.DateTimeFormat(undefined, {hour: "2-digit", minute: "2-digit"});
 const DAY = new Intl.DateTimeFormat(undefined, {weekday: "long", day: "numeric", month: "long"});
 const SHORT_DAY = new Intl.DateTimeFormat(undefined, {day: "numeric", month: "short"});
+const PRECISE = new Intl.DateTimeFormat(undefined, {hour: "2-digit", minute: "2-digit", second: "2-digit"});
 const EXACT = new Intl.DateTimeFormat(undefined, {dateStyle: "medium", timeStyle: "medium"});
 
 export function clock(timestamp) {
@@ -11,6 +12,10 @@ export function clock(timestamp) {
 
 export function exact(timestamp) {
   return timestamp ? EXACT.format(new Date(timestamp)) : "";
+}
+
+export function precise(timestamp) {
+  return isToday(new Date(timestamp)) ? PRECISE.format(new Date(timestamp)) : exact(timestamp);
 }
 
 export function day(timestamp) {
