@@ -83,6 +83,24 @@ def test_what_is_unread_is_counted_until_it_is_seen(people: People, demo: Demo) 
         assert [body["event_id"] for body in seen] == [5]
 
 
+def test_only_the_newest_of_many_conversations_are_listened_to_until_another_is_opened(people: People, demo: Demo) -> None:
+    with demo.api("The operator") as admin:
+        rooms = []
+        for number in range(60):
+            rooms.append(admin.post("/conversations", json={"display_name": f"Room {number}."}).json()["id"])
+            admin.post(f"/conversations/{rooms[-1]}/members", json={"action": "join", "user_name": "ana"})
+            admin.post(f"/conversations/{rooms[-1]}/events", json={"type": "text", "body": {"text": f"Word {number}."}})
+        ana = people.chat("Ana")
+        expect(ana.locator(".entry")).to_have_count(61)
+        expect(ana.locator(".entry .badge")).to_have_count(49)  # one of the 50 is open
+        expect(ana.locator(".entry").filter(has_text="Room 3.")).not_to_contain_text("Word")
+        ana.locator(".entry").filter(has_text="Room 3.").click()
+        expect(message(ana, "Word 3.")).to_be_visible()
+        expect(ana.locator("#conversation")).to_have_attribute("aria-busy", "false")
+        admin.post(f"/conversations/{rooms[3]}/events", json={"type": "text", "body": {"text": "live"}})
+        expect(message(ana, "live")).to_be_visible()
+
+
 def test_history_pages_back_to_the_first_event_without_a_gap_or_a_double(people: People, demo: Demo) -> None:
     wanted = ["The kettle is on. Who would like a cup?", *(f"message {number}" for number in range(420))]
     with demo.api("Bo") as bo:

@@ -51,7 +51,8 @@ class Chat {
     this.#selected = conversation;
     find("#chat").dataset.shows = "conversation";
     this.#drawNow();
-    find("#text").focus({preventScroll: true});
+    // Where fingers do the pointing, the focus on a field would bring up the keyboard.
+    find(matchMedia("(pointer: coarse)").matches ? "#scroller" : "#text").focus({preventScroll: true});
   }
 
   #wire() {
@@ -59,14 +60,20 @@ class Chat {
       find("#chat").dataset.shows = "list";
       find("#list [aria-current]")?.focus();
     });
-    find("#toggle").addEventListener("click", ({currentTarget}) => {
-      const open = find("#people").hidden;
-      find("#people").hidden = !open;
-      currentTarget.setAttribute("aria-expanded", String(open));
+    find("#toggle").addEventListener("click", () => this.#showPeople(find("#people").hidden));
+    find("#people").addEventListener("keydown", ({key}) => {
+      if (key !== "Escape") return;
+      this.#showPeople(false);
+      find("#toggle").focus();
     });
     find("#call").addEventListener("click", () => toast.during(() => this.api.call(this.#selected.id)));
     find("#leave").addEventListener("click", () => toast.during(() => this.#leave()));
     find("#start").addEventListener("click", () => startConversation(this.api, this.session, toast, (id) => this.#open(id)));
+  }
+
+  #showPeople(open) {
+    find("#people").hidden = !open;
+    find("#toggle").setAttribute("aria-expanded", String(open));
   }
 
   async #open(id) {
@@ -122,6 +129,7 @@ class Chat {
   }
 
   #drawConversation(conversation) {
+    conversation.start();
     const {members} = conversation;
     if (members.present.length || !find("#members").children.length) this.people.show(conversation);
     find("#conversation").setAttribute("aria-busy", String(conversation.state === "loading"));

@@ -11,7 +11,7 @@ import {Typing} from "./typing.js";
 const PAGE = 50;
 
 export class Conversation extends EventTarget {
-  state = "loading"; // then "live", "reconnecting", or "ended"
+  state = "idle"; // then "loading", "live", "reconnecting", or "ended"
   log = new Log([]);
   #stream;
   #seenSent = 0;
@@ -27,6 +27,12 @@ export class Conversation extends EventTarget {
     this.outbox = new Outbox(api, row.id, {newest: () => this.log.newest, onChange});
     this.typing = new Typing({say: (type) => this.#say(type), onChange});
     this.update(row);
+  }
+
+  // Begin to listen, unless it does already.
+  start() {
+    if (this.state !== "idle") return;
+    this.state = "loading";
     this.#load();
   }
 
@@ -119,8 +125,7 @@ export class Conversation extends EventTarget {
   // The messages of others after the last one that the user saw, wrote, or was there for; `more` when some may be further back.
   get unread() {
     let count = 0;
-    let seen = 0;
-    for (const [member, id] of this.log.seen) if (this.members.isMine(member)) seen = Math.max(seen, id);
+    const seen = this.#seen;
     for (const event of this.log.newestFirst()) {
       const mine = this.members.isMine(event.from);
       if (Number(event.id) <= seen || (mine && (event.type === "text" || event.type === "member:joined"))) return {count, more: false};
@@ -154,14 +159,14 @@ export class Conversation extends EventTarget {
 
   // The user has the newest message before their eyes. One receipt tells of all before it.
   async markSeen() {
-    if (this.state !== "live" || !this.unread.count) return;
+    if (this.state !== "live") return;
     let newest = 0;
     for (const event of this.log.newestFirst()) {
       if (event.type !== "text" || isDeleted(event) || this.members.isMine(event.from)) continue;
       newest = Number(event.id);
       break;
     }
-    if (newest <= this.#seenSent) return;
+    if (newest <= Math.max(this.#seen, this.#seenSent)) return;
     this.#seenSent = newest;
     try {
       await this.api.post(this.id, "text:seen", {event_id: newest});
@@ -169,6 +174,13 @@ export class Conversation extends EventTarget {
       this.#seenSent = 0; // the next look tries again
       if (!error.isPassing && error.status !== 404) throw error;
     }
+  }
+
+  // The last event that the user has seen.
+  get #seen() {
+    let seen = 0;
+    for (const [member, id] of this.log.seen) if (this.members.isMine(member)) seen = Math.max(seen, id);
+    return seen;
   }
 
   send(text) {

@@ -6,6 +6,9 @@ import {Retry} from "./retry.js";
 // Invitations and new conversations are no events of a conversation that the page listens to.
 const REFRESH = 2500;
 
+// A stream costs both sides something. The conversations beyond these wake up when they are opened.
+const LISTENING = 50;
+
 export class Inbox extends EventTarget {
   state = "loading"; // then "live" or "reconnecting"
   conversations = new Map();
@@ -79,6 +82,8 @@ export class Inbox extends EventTarget {
       });
       this.conversations.set(id, conversation);
     }
+    // The list begins with the newest ones.
+    [...joined.keys()].slice(0, LISTENING).forEach((id) => this.conversations.get(id).start());
   }
 
   #changed() {
