@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from pydantic_core import from_json
@@ -62,11 +63,16 @@ class Desk:
 
 async def _texts(request: Request, *names: str) -> dict[str, str]:
     """The named fields of a body that is a JSON object; all of them texts. Raises ``RequestError``."""
+    too_long = DoorError("http:error:payload-too-large", f"A body may have {MAX_BODY} bytes here.")
+    announced = request.headers.get("content-length", "")
+    if len(announced) > 9 or (announced.isdecimal() and int(announced) > MAX_BODY):
+        raise too_long
     raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > MAX_BODY:
-            raise DoorError("http:error:payload-too-large", f"A body may have {MAX_BODY} bytes here.")
+    async with aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            raw += chunk
+            if len(raw) > MAX_BODY:
+                raise too_long
     try:
         body = from_json(bytes(raw))
     except ValueError as error:

@@ -19,15 +19,34 @@ WIDE = {"width": 1280, "height": 800}
 NARROW = {"width": 360, "height": 640}
 
 
+@dataclass(frozen=True)
+class Printed:
+    """What the demo tells at its start."""
+
+    url: str
+    home: str
+    room: str
+    links: dict[str, str]
+
+    @classmethod
+    def read(cls, text: str) -> Printed:
+        """The addresses in its instructions."""
+        (url,) = re.findall(r"runs at (\S+),", text)
+        (home,) = re.findall(r"^    (http\S+)$", text, re.M)
+        (room,) = re.findall(r"joined in (\S+)\.", text)
+        return cls(url, home, room, dict(re.findall(r"^    (\w[\w ]*?) +(http\S+)$", text, re.M)))
+
+    def key(self, who: str) -> str:
+        """What the address of their page carries."""
+        return self.links[who].partition("#")[2]
+
+
 class Demo:
     """``conversation-kit demo`` in a directory of its own, always on the same port."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.url = ""
-        self.links: dict[str, str] = {}
-        self.home = ""
-        self.room = ""
+        self.printed: Printed
         self._port = str(free_port())
         self._stack = ExitStack()
         self._command: Command
@@ -37,10 +56,15 @@ class Demo:
         arguments = ("demo", "--directory", self.directory / "demo", "--port", self._port)
         self._command = self._stack.enter_context(start(self.directory, *arguments))
         (text,) = self._command.wait_for(r"(?s)A host application runs at .*?Ctrl-C ends the demo\.")
-        self.url = re.findall(r"runs at (\S+),", text)[0]
-        self.links = dict(re.findall(r"^    (\w[\w ]*?) +(http\S+)$", text, re.M))
-        self.home = re.findall(r"^    (http\S+)$", text, re.M)[0]
-        self.room = re.findall(r"joined in (\S+)\.", text)[0]
+        self.printed = Printed.read(text)
+
+    @property
+    def url(self) -> str:
+        return self.printed.url
+
+    @property
+    def room(self) -> str:
+        return self.printed.room
 
     def kill(self) -> None:
         """End it at once, in the middle of whatever it does."""
@@ -57,8 +81,7 @@ class Demo:
 
     def api(self, who: str) -> httpx2.Client:
         """The kit's API as ``Ana`` or another of them."""
-        key = self.links[who].partition("#")[2]
-        session = httpx2.post(f"{self.url}/demo/session", json={"key": key}, trust_env=False).json()
+        session = httpx2.post(f"{self.url}/demo/session", json={"key": self.printed.key(who)}, trust_env=False).json()
         headers = {"Authorization": f"Bearer {session['token']}"}
         return httpx2.Client(base_url=f"{self.url}/beta", headers=headers, trust_env=False, timeout=20)
 
@@ -110,7 +133,7 @@ class People:
 
     def chat(self, who: str, **options: Any) -> Page:
         """The chat of one of them, as soon as it is live."""
-        page = self.open(self.demo.links[who], **options)
+        page = self.open(self.demo.printed.links[who], **options)
         expect(page.locator("#who")).to_have_text(who)
         if options.get("viewport") == NARROW:
             page.locator(".entry").first.click()

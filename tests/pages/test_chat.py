@@ -9,6 +9,8 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.pages.demo import NARROW, Demo, People, message, say, shown
 
+pytestmark = pytest.mark.slow
+
 CUT = [r"net::ERR_", r"WebSocket connection to"]
 """What a browser itself says when a server goes."""
 
@@ -25,7 +27,7 @@ def test_two_people_talk_and_each_sees_what_the_other_has_seen(people: People) -
 
 
 def test_two_people_in_one_window(people: People) -> None:
-    home = people.open(people.demo.home)
+    home = people.open(people.demo.printed.home)
     home.get_by_role("link", name="Ana and Bo").click()
     ana, bo = (home.frame_locator("iframe").nth(number) for number in (0, 1))
     expect(ana.locator("#conversation")).to_have_attribute("aria-busy", "false")

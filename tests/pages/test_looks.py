@@ -10,6 +10,8 @@ from playwright.sync_api import Page, expect
 
 from tests.pages.demo import NARROW, WIDE, People, message, say
 
+pytestmark = pytest.mark.slow
+
 WEAK = """() => {
     const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
     const rgba = (color) => {
@@ -65,14 +67,14 @@ def chat(people: People, **options: object) -> Page:
 
 def operator(people: People) -> Page:
     chat(people)
-    page = people.open(people.demo.links["The operator"])
+    page = people.open(people.demo.printed.links["The operator"])
     expect(page.locator("#events tr").nth(5)).to_be_attached()
     expect(page.get_by_role("button", name="Hang up")).to_be_visible()
     return page
 
 
 def home(people: People) -> Page:
-    page = people.open(people.demo.home)
+    page = people.open(people.demo.printed.home)
     expect(page.get_by_role("link", name="The operator")).to_be_visible()
     return page
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.pages.demo import Demo, People, message, say
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_operator_sees_conversations_members_events_and_legs_as_they_come(people: People) -> None:
-    operator, ana, bo = people.open(people.demo.links["The operator"]), people.chat("Ana"), people.chat("Bo")
+    operator, ana, bo = people.open(people.demo.printed.links["The operator"]), people.chat("Ana"), people.chat("Bo")
     expect(operator.locator("#log-state")).to_have_text("live")
     expect(operator.locator("#log-title")).to_have_text("Events of Tea kitchen")
     expect(operator.locator("#members tr")).to_have_text([re.compile("anajoinedapp"), re.compile("bojoinedapp")])
@@ -50,7 +53,7 @@ def test_long_lists_have_pages_and_the_log_goes_back_to_its_beginning(people: Pe
     with demo.api("Bo") as bo:
         for number in range(197):
             bo.post(f"/conversations/{demo.room}/events", json={"type": "text", "body": {"text": f"message {number}"}})
-    operator = people.open(demo.links["The operator"])
+    operator = people.open(demo.printed.links["The operator"])
     expect(operator.locator("#conversations-count")).to_have_text("13")
     expect(operator.locator("#conversations tr")).to_have_count(10)
     operator.locator("#conversations-older").click()
@@ -67,7 +70,7 @@ def test_long_lists_have_pages_and_the_log_goes_back_to_its_beginning(people: Pe
 
 def test_the_page_comes_back_with_the_server(people: People, demo: Demo) -> None:
     people.expected = [r"net::ERR_", r"WebSocket connection to"]
-    operator, ana = people.open(demo.links["The operator"]), people.chat("Ana")
+    operator, ana = people.open(demo.printed.links["The operator"]), people.chat("Ana")
     expect(operator.locator("#log-state")).to_have_text("live")
     demo.kill()
     expect(operator.locator("#connection")).to_have_text("Reconnecting…")
@@ -81,7 +84,7 @@ def test_the_page_comes_back_with_the_server(people: People, demo: Demo) -> None
 
 def test_the_page_is_for_operators(people: People, demo: Demo) -> None:
     people.expected = [r"status of 403"]
-    key = demo.links["Ana"].partition("#")[2]
+    key = demo.printed.key("Ana")
     page = people.open(f"{demo.url}/operator#{key}")
     expect(page.locator("#connection")).to_have_class("cut")
     expect(page.locator("#conversations tr")).to_have_count(0)
