@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 from pydantic_core import from_json
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
@@ -89,6 +89,8 @@ def _answering(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
             answer = Answer.json(await endpoint(request))
+        except ClientDisconnect:
+            return Response(status_code=400)  # to nobody
         except Exception as error:
             answer = answer_error(error, request.url.path)
         return Response(answer.body, answer.status, {**(answer.headers or {}), "Cache-Control": "no-store"}, answer.content_type)

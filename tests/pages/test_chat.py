@@ -266,6 +266,26 @@ def test_the_server_is_restarted_and_no_message_is_lost_or_doubled(people: Peopl
     assert shown(ana) == shown(bo) == log
 
 
+def test_both_write_while_the_server_is_killed_again_and_again(people: People, demo: Demo) -> None:
+    people.expected = CUT
+    ana, bo = people.chat("Ana"), people.chat("Bo")
+    for run in range(4):
+        for number in range(6):
+            say(ana, f"ana {run} {number}")
+            say(bo, f"bo {run} {number}")
+            if number == 2:
+                demo.kill()  # while messages are on their way
+        demo.start()
+    wanted = {name: [f"{name} {run} {number}" for run in range(4) for number in range(6)] for name in ("ana", "bo")}
+    for page in (ana, bo):
+        expect(page.locator(".message.unsent")).to_have_count(0)
+        expect(page.locator("#messages .bubble")).to_have_count(1 + 2 * 24)
+    log = demo.texts()
+    for name, texts in wanted.items():
+        assert [text for text in log if text.startswith(name)] == texts
+    assert shown(ana) == shown(bo) == log
+
+
 def test_what_waits_to_be_sent_outlives_a_reload(people: People) -> None:
     people.expected = CUT
     ana, bo = people.chat("Ana"), people.chat("Bo")
