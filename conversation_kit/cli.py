@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_address(serve, 8000)
     serve.set_defaults(run=_serve)
 
-    demo = commands.add_parser("demo", help="run a host application with two users and ready-made tokens")
+    demo = commands.add_parser("demo", help="run a host application with a chat page, three people and ready-made tokens")
     demo.add_argument("--directory", type=Path, default=Path("demo"), metavar="DIR", help="for its keys and its database (%(default)s)")
     _add_address(demo, 8000)
     demo.set_defaults(run=_demo)

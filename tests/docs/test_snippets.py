@@ -218,6 +218,6 @@ def test_the_table_of_errors_is_that_of_the_code() -> None:
         code
         for file in (ROOT / "conversation_kit").rglob("*.py")
         for code in re.findall(r'"([a-z]+:error:[a-z-]+)"', file.read_text())
-        if "testing" not in file.parts
+        if not {"testing", "demo"} & set(file.parts)  # the demo is a host, with errors of its own
     }
     assert raised - documented == set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +10,8 @@ from pathlib import Path
 import pytest
 
 from conversation_kit.http.app import EXTENSIONS, OPERATIONS
+from tests.browsers import ARGUMENTS, chromium
 from tests.hosts.servers import Running, running
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH")
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +22,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def test_every_operation_is_shown_and_nothing_is_asked_of_others(served: Running, tmp_path: Path) -> None:
-    assert CHROMIUM is not None
     net_log = tmp_path / "net.json"
     command = [
-        CHROMIUM,
+        chromium(),
         "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--no-first-run",
+        *ARGUMENTS,
         # The browser's own calls home go nowhere either.
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         f"--user-data-dir={tmp_path / 'profile'}",

@@ -74,7 +74,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_the_wheel_holds_all_packages_their_types_and_the_page(wheel: Path) -> None:
+def test_the_wheel_holds_all_packages_their_types_and_the_pages(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in (
         "conversation_kit/py.typed",
@@ -88,6 +88,10 @@ def test_the_wheel_holds_all_packages_their_types_and_the_page(wheel: Path) -> N
         "conversation_kit/testing/__init__.py",
         "conversation_kit/http/swagger_ui/swagger-ui-bundle.js",
         "conversation_kit/http/swagger_ui/LICENSE",
+        "conversation_kit/demo/static/chat.html",
+        "conversation_kit/demo/static/chat.js",
+        "conversation_kit/demo/static/chat.css",
+        "conversation_kit/demo/static/icon.svg",
     ):
         assert name in names
     assert not [name for name in names if name.startswith(("tests/", "examples/", "benchmarks/"))]
