@@ -30,9 +30,6 @@ U = TypeVar("U")
 MAX_WRITES = 512
 """How many writes are committed together."""
 
-ASKING = 2
-"""How many of the lanes for reads take questions: few, so that many of them meet."""
-
 MAX_READS = 16
 """How many reads go together: enough to share the way to the thread, and few enough for the first one not to wait long for the last."""
 
@@ -58,11 +55,11 @@ class Question:
 
 @dataclass(slots=True)
 class Lanes(Generic[U]):
-    """Those of one event loop; ``questions`` are some of ``reads``."""
+    """Those of one event loop. ``questions`` is one, so that as many of them as can be meet."""
 
     writes: Lane[U]
     reads: list[Lane[Read | Question]]
-    questions: list[Lane[Read | Question]]
+    questions: Lane[Read | Question]
 
 
 class Runner(Generic[U]):
@@ -86,10 +83,10 @@ class Runner(Generic[U]):
         lanes = self._lanes.get(None)
         if lanes is None:
             readers = 1 if self._database.is_sqlite else READERS
-            reads = [Lane(self._read_batch, MAX_READS) for _ in range(readers)]
-            lanes = Lanes(Lane(self._write_batch, MAX_WRITES), reads, reads[:ASKING])
+            questions, *reads = [Lane(self._read_batch, MAX_READS) for _ in range(readers)]
+            lanes = Lanes(Lane(self._write_batch, MAX_WRITES), reads or [questions], questions)
             self._lanes.set(lanes)
-            self._every.update((lanes.writes, *reads))
+            self._every.update((lanes.writes, questions, *reads))
         self._latest.lanes = (hook, lanes)
         return lanes
 
@@ -100,9 +97,8 @@ class Runner(Generic[U]):
 
     async def read(self, unit: Read | Question) -> Any:
         """Carry out ``unit`` and return what it returns. Raises ``StorageUnavailable``."""
-        here = self._lanes_here()
-        lanes = here.questions if type(unit) is Question else here.reads
-        lane = lanes[0] if len(lanes) == 1 else min(lanes, key=Lane.load)
+        lanes = self._lanes_here()
+        lane = lanes.questions if type(unit) is Question else min(lanes.reads, key=Lane.load)
         return await lane.join(unit)
 
     async def write(self, unit: U) -> Any:
