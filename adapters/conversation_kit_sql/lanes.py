@@ -1,12 +1,13 @@
 """Groups: units of work that wait in a lane and are carried out together in its worker thread.
 
-The thread takes all that has queued up while it worked, with no timer in between: a single unit begins at once, and many together
-share one transaction and one way to the thread and back. A thread that has had nothing to do for a while ends.
+The thread takes all that has queued up while it worked: a unit that comes alone begins at once, and many together share one transaction
+and one way to the thread and back. A thread that has had nothing to do for a while ends.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -53,14 +54,16 @@ class Ticket(Generic[U]):
 class Lane(Generic[U]):
     """Units of one event loop that wait for each other. ``work`` carries out a batch, at most ``most`` units, and settles every ticket.
 
-    Made on the event loop that it serves.
+    After a batch of several units the thread gives those whom it has answered ``gather_seconds`` to come with the next ones; a unit that
+    comes alone never waits. Made on the event loop that it serves.
     """
 
-    __slots__ = ("__weakref__", "_call_soon", "_lock", "_make_event", "_most", "_runs", "_waiting", "_work", "_working")
+    __slots__ = ("__weakref__", "_call_soon", "_gather_seconds", "_lock", "_make_event", "_most", "_runs", "_waiting", "_work", "_working")
 
-    def __init__(self, work: Callable[[Sequence[Ticket[U]]], None], most: int) -> None:
+    def __init__(self, work: Callable[[Sequence[Ticket[U]]], None], most: int, *, gather_seconds: float = 0.0) -> None:
         self._work = work
         self._most = most
+        self._gather_seconds = gather_seconds
         self._waiting: SimpleQueue[Ticket[U] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._runs = False
@@ -104,7 +107,8 @@ class Lane(Generic[U]):
 
     def _run(self) -> None:
         """What the thread does."""
-        while batch := self._next():
+        batch: list[Ticket[U]] = []
+        while batch := self._next(gather=self._gather_seconds > 0 and len(batch) > 1):
             self._working = True
             try:
                 self._work(batch)
@@ -116,10 +120,10 @@ class Lane(Generic[U]):
             with suppress(RuntimeError):  # the event loop has ended, and with it all who waited
                 self._call_soon(_settle, batch)
 
-    def _next(self) -> list[Ticket[U]]:
+    def _next(self, *, gather: bool) -> list[Ticket[U]]:
         """What to work on; nothing when it is time to end."""
         while True:
-            found = self._found()
+            found = self._found(gather=gather)
             with self._lock:
                 batch = [ticket for ticket in found if ticket is not None and not ticket.taken]
                 for ticket in batch:
@@ -132,12 +136,17 @@ class Lane(Generic[U]):
                     self.stop()
                 return batch
 
-    def _found(self) -> list[Ticket[U] | None]:
-        """All that waits now or comes first, at most ``most``; nothing if nothing comes."""
+    def _found(self, *, gather: bool) -> list[Ticket[U] | None]:
+        """All that waits now or comes first, at most ``most``; nothing if nothing comes.
+
+        With ``gather`` it also takes what comes within a moment.
+        """
         try:
             found = [self._waiting.get(timeout=IDLE_SECONDS)]
         except Empty:
             return []
+        if gather:
+            time.sleep(self._gather_seconds)
         while len(found) < self._most and not self._waiting.empty():
             found.append(self._waiting.get_nowait())
         return found

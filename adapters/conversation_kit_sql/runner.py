@@ -30,6 +30,9 @@ U = TypeVar("U")
 MAX_WRITES = 512
 """How many writes are committed together."""
 
+GATHER_SECONDS = 0.0001
+"""How long writes gather while many come: a commit takes longer than that, and each has one more to share it."""
+
 MAX_READS = 16
 """How many reads go together: enough to share the way to the thread, and few enough for the first one not to wait long for the last."""
 
@@ -84,7 +87,8 @@ class Runner(Generic[U]):
         if lanes is None:
             readers = 1 if self._database.is_sqlite else READERS
             questions, *reads = [Lane(self._read_batch, MAX_READS) for _ in range(readers)]
-            lanes = Lanes(Lane(self._write_batch, MAX_WRITES), reads or [questions], questions)
+            writes = Lane(self._write_batch, MAX_WRITES, gather_seconds=GATHER_SECONDS)
+            lanes = Lanes(writes, reads or [questions], questions)
             self._lanes.set(lanes)
             self._every.update((lanes.writes, questions, *reads))
         self._latest.lanes = (hook, lanes)

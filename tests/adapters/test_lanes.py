@@ -71,6 +71,26 @@ async def test_what_comes_while_the_thread_works_goes_together_and_no_more_than_
     lane.stop()
 
 
+async def test_what_comes_after_several_gathers_and_what_comes_alone_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr("conversation_kit_sql.lanes.time.sleep", rests.append)
+    desk = Desk()
+    lane = Lane(desk.work, 3, gather_seconds=0.0001)
+    async with anyio.create_task_group() as group:
+        group.start_soon(lane.join, 1)
+        await begun(desk)
+        for unit in (2, 3):
+            group.start_soon(lane.join, unit)
+        await is_so(lambda: lane.load() == 3)
+        desk.go_on.set()
+    assert rests == []
+    for unit in (4, 5, 6):
+        await lane.join(unit)
+    assert rests == [0.0001]
+    assert [len(batch) for batch in desk.batches] == [1, 2, 1, 1, 1]
+    lane.stop()
+
+
 async def test_the_error_of_one_is_nobody_elses() -> None:
     desk = Desk()
     desk.go_on.set()
