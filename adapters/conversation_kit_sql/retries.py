@@ -13,7 +13,10 @@ from conversation_kit_sql.failures import is_conflict
 
 T = TypeVar("T")
 
-ATTEMPTS = 8
+ATTEMPTS = 16
+"""How often a transaction is tried that always loses against others: for one to three seconds."""
+
+LONGEST_PAUSE = 0.25
 
 
 def patiently(attempt: Callable[[], T], committing: Callable[[], bool]) -> T:
@@ -40,4 +43,4 @@ def patiently(attempt: Callable[[], T], committing: Callable[[], bool]) -> T:
 
 def pause(turn: int) -> None:
     """Let the others of a conflict go first, for longer each time."""
-    time.sleep(random.uniform(0, 0.002 * 2**turn))
+    time.sleep(random.uniform(0, min(0.002 * 2**turn, LONGEST_PAUSE)))
