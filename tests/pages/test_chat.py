@@ -80,6 +80,8 @@ def test_what_is_unread_is_counted_until_it_is_seen(people: People, demo: Demo) 
         expect(cake).to_contain_text("Slice 2")
         expect(ana).to_have_title("(3) Ana · Chat")
         ana.reload()
+        # What was open is open again, and nothing else is taken for seen.
+        expect(ana.locator("#title")).to_have_text("Tea kitchen")
         expect(cake.locator(".badge")).to_have_text("3 unread")
         cake.click()
         expect(cake.locator(".badge")).to_have_count(0)

@@ -49,6 +49,8 @@ class Chat {
 
   select(conversation) {
     this.#selected = conversation;
+    // What is open stays so when the page is loaded again, or what came meanwhile elsewhere would be opened and taken for seen.
+    history.replaceState({open: conversation.id}, "");
     find("#chat").dataset.shows = "conversation";
     this.#drawNow();
     // Where fingers do the pointing, the focus on a field would bring up the keyboard.
@@ -115,7 +117,9 @@ class Chat {
       if (!this.#selected) find("#chat").dataset.shows = "list";
     }
     // Where there is room for both, one conversation is always open.
-    if (!this.#selected && !matchMedia("(max-width: 35rem)").matches) this.#selected = inbox.sorted[0];
+    if (!this.#selected && !matchMedia("(max-width: 35rem)").matches) {
+      this.#selected = inbox.conversations.get(history.state?.open) ?? inbox.sorted[0];
+    }
     const conversation = this.#selected;
     this.list.show(inbox, conversation);
     say(find("#connection"), inbox.isCut ? "Reconnecting… What you write is kept and sent as soon as the server is back." : "");
