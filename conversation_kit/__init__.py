@@ -68,7 +68,8 @@ from conversation_kit.hooks import Context
 from conversation_kit.http.streams import StreamLimits
 from conversation_kit.kit import ConversationKit
 from conversation_kit.live.subscriptions import Subscription
-from conversation_kit.memory import MemoryBroker, MemoryStorage
+from conversation_kit.memory import MemoryStorage
+from conversation_kit.memory_broker import MemoryBroker
 from conversation_kit.ports import Authenticator, Broker, Capabilities, Migrates, Migration, Storage, Wake
 from conversation_kit.services.acting import Acting, Chat
 from conversation_kit.services.core import AccessRequest

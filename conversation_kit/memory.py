@@ -1,14 +1,12 @@
-"""MemoryStorage and MemoryBroker: the reference reading of the ports, and good enough for tests and small demos."""
+"""MemoryStorage: the reference reading of the port, and good enough for tests and small demos."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
-
-import anyio
 
 from conversation_kit.domain.errors import duplicate_name, event_not_found, leg_not_found, member_not_found, user_not_found
 from conversation_kit.domain.events import SEPARATOR, Event, EventPage
@@ -16,7 +14,7 @@ from conversation_kit.domain.models import Conversation, Leg, Member, Receipt, R
 from conversation_kit.domain.reading import Access, EventRange, Page, Slice
 from conversation_kit.domain.rules import check_access, is_expired
 from conversation_kit.domain.scene import Changes, Decide, Needs, Scene
-from conversation_kit.ports import Capabilities, Wake
+from conversation_kit.ports import Capabilities
 
 T = TypeVar("T")
 R = TypeVar("R", Conversation, User, Leg)
@@ -62,29 +60,6 @@ class _Application:
     def user_named(self, name: str | None) -> User | None:
         id = self.user_names.get(name) if name is not None else None
         return self.users[id] if id is not None else None
-
-
-class MemoryBroker:
-    """Between several kits on one storage in one event loop; kits of other event loops find out by reading the log."""
-
-    def __init__(self) -> None:
-        self._listeners: list[tuple[int, Callable[[Wake], None]]] = []
-
-    def tell(self, wakes: Sequence[Wake]) -> None:
-        """See ``Broker.tell``."""
-        for thread, heard in tuple(self._listeners):
-            if thread == threading.get_ident():
-                for wake in wakes:
-                    heard(wake)
-
-    async def listen(self, heard: Callable[[Wake], None]) -> None:
-        """See ``Broker.listen``."""
-        listener = (threading.get_ident(), heard)
-        self._listeners.append(listener)
-        try:
-            await anyio.sleep_forever()
-        finally:
-            self._listeners.remove(listener)
 
 
 class MemoryStorage:
