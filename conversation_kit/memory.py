@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from conversation_kit.domain.errors import duplicate_name, event_not_found, leg_not_found, member_not_found, user_not_found
 from conversation_kit.domain.events import SEPARATOR, Event, EventPage
-from conversation_kit.domain.models import Conversation, Leg, Member, Receipt, ReceiptKind, User
+from conversation_kit.domain.models import Conversation, Leg, Member, Receipt, ReceiptKind, User, at_pointer
 from conversation_kit.domain.reading import Access, EventRange, Page, Slice
 from conversation_kit.domain.rules import check_access, is_expired
 from conversation_kit.domain.scene import Changes, Decide, Needs, Scene
@@ -24,7 +24,7 @@ _NOBODY: Mapping[str, Member] = {}
 
 @dataclass(slots=True)
 class _Room:
-    """One conversation with all that is in it; the event with id n is ``events[n - 1]``.
+    """One conversation with all that is in it; the event with id n is ``events[n - 1]``, and its ``messages`` those of ``messages[n - 1]``.
 
     ``active`` holds the invited and joined members once more, by user and id.
     """
@@ -33,6 +33,7 @@ class _Room:
     members: dict[str, Member] = field(default_factory=dict)
     active: dict[str, dict[str, Member]] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
+    messages: list[int] = field(default_factory=list)
     receipts: dict[int, dict[tuple[str, ReceiptKind], Receipt]] = field(default_factory=dict)
 
     def put(self, member: Member) -> None:
@@ -263,7 +264,7 @@ def _scene(application: _Application, room: _Room | None, needs: Needs) -> Scene
     if not needs.events:
         return Scene(conversation, caller, user, _members(room, caller, user, needs.members), {}, legs)
     events = {
-        id: Event(conversation.application_id, conversation.id, id, room.events[id - 1])
+        id: Event(conversation.application_id, conversation.id, id, room.events[id - 1], messages=room.messages[id - 1])
         for id in needs.events
         if 1 <= id <= len(room.events)
     }
@@ -321,8 +322,11 @@ def _commit_room(application: _Application, room: _Room, changes: Changes[T]) ->
     for member in changes.members:
         room.put(member)
         application.rooms_of_user.setdefault(member.user_id, {})[old.id] = None
+    for pointer in changes.pointers:
+        room.put(at_pointer(room.members[pointer.member_id], pointer.seen, pointer.seen_messages))
     for event in changes.events:
         room.events.append(event.data)
+        room.messages.append(event.messages)
     for event in changes.rewritten:
         assert event.id is not None
         room.events[event.id - 1] = event.data

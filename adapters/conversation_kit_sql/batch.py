@@ -199,7 +199,7 @@ def load_scene(connection: Connection, statements: Statements, unit: ChangeUnit)
     if conversation is not None and needs.events:
         ids = [id for id in needs.events if 1 <= id <= conversation.sequence_number]
         rows = connection.execute(statements.events, {"a": a, "c": conversation.id, "ids": ids}) if ids else ()
-        events = {row.id: Event(a, conversation.id, row.id, row.data) for row in rows}
+        events = {row.id: Event(a, conversation.id, row.id, row.data, messages=row.messages) for row in rows}
     senders = {event.sender for event in events.values() if event.sender is not None}
     if senders:
         _look_for_members(connection, statements, a, working, [unit], senders)

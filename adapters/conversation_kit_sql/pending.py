@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from conversation_kit.domain.errors import duplicate_name
 from conversation_kit.domain.events import Event
-from conversation_kit.domain.models import Conversation, Leg, Member, Receipt, ReceiptKind
+from conversation_kit.domain.models import Conversation, Leg, Member, Receipt, ReceiptKind, at_pointer
 from conversation_kit.domain.scene import Changes
 from conversation_kit_sql.prepared import together
 from conversation_kit_sql.rows import changed, only_moved_on, to_row, to_update
@@ -30,6 +30,8 @@ class Pending:
     """Members that are in the database."""
     conversations: dict[str, Conversation] = field(default_factory=dict)
     members: dict[MemberKey, Member] = field(default_factory=dict)
+    pointers: dict[MemberKey, tuple[int, int]] = field(default_factory=dict)
+    """Of members of which nothing else changes."""
     events: list[Event] = field(default_factory=list)
     rewritten: list[Event] = field(default_factory=list)
     receipts: dict[tuple[str, int, str, ReceiptKind], Receipt] = field(default_factory=dict)
@@ -60,6 +62,13 @@ class Pending:
             if key not in self.members and is_member(key):
                 self.known.add(key)
             self.members[key] = member
+            self.pointers.pop(key, None)
+        for pointer in changes.pointers:
+            key = (conversation_id, pointer.member_id)
+            if key in self.members:
+                self.members[key] = at_pointer(self.members[key], pointer.seen, pointer.seen_messages)
+            else:
+                self.pointers[key] = (pointer.seen, pointer.seen_messages)
         self.events.extend(changes.events)
         self.rewritten.extend(changes.rewritten)
         for receipt in changes.receipts:
@@ -73,7 +82,7 @@ class Pending:
         known_legs: set[str],
         in_doubt: Callable[[], None] | None = None,
     ) -> bool:
-        """Write it all, and return whether it is nothing but appended events. The known ones are known to have rows.
+        """Write it all, and return whether it is nothing but appended events and moved pointers. The known ones are known to have rows.
 
         With ``in_doubt`` it may be committed, see ``together``. Raises ``duplicate_name``.
         """
@@ -82,8 +91,9 @@ class Pending:
         last = statements.move_on.exactly(connection, moved, a)
         if self.members:
             self._flush_members(connection, statements)
+        last += statements.move_pointers.exactly(connection, [(*key, *pointer) for key, pointer in self.pointers.items()], a)
         if self.events:
-            rows = [(event.conversation_id, event.id, event.data) for event in self.events]
+            rows = [(event.conversation_id, event.id, event.data, event.messages) for event in self.events]
             last += statements.insert_events.exactly(connection, rows, a)
         more = self.rewritten or self.receipts or self.legs or self.removed_legs or self.destroyed
         if last:
@@ -108,13 +118,13 @@ class Pending:
             for statement in statements.delete_conversation:
                 connection.execute(statement, {"a": a, "c": conversation_id})
 
-    def _flush_conversations(self, connection: Connection, statements: Statements) -> list[tuple[str, int]]:
+    def _flush_conversations(self, connection: Connection, statements: Statements) -> list[tuple[str, int, int]]:
         """Write all but those to which nothing but events came, and return the ids and numbers of those."""
         updates: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-        moved: list[tuple[str, int]] = []
+        moved: list[tuple[str, int, int]] = []
         for id, conversation in self.conversations.items():
             if only_moved_on(self.before[id], conversation):
-                moved.append((id, conversation.sequence_number))
+                moved.append((id, conversation.sequence_number, conversation.messages))
             elif values := changed(self.before[id], conversation):
                 row = {**values, "key_application_id": self.application_id, "key_id": id}
                 updates.setdefault(tuple(values), []).append(row)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic_core import from_json
 from sqlalchemy import Row
 
-from conversation_kit.domain.models import Conversation, Leg, Member, MemberState, Receipt, ReceiptKind, User, at_sequence
+from conversation_kit.domain.models import Conversation, Leg, Member, MemberState, Receipt, ReceiptKind, User, at_pointer, at_sequence
 from conversation_kit_sql.tables import to_instant
 
 M = TypeVar("M", Conversation, User, Member, Receipt, Leg)
@@ -71,13 +71,28 @@ def to_leg(row: Row[Any]) -> Leg:
 
 
 def conversation_of(row: tuple[Any, ...]) -> Conversation:
-    """A conversation; its number moves on with every message, all else hardly ever."""
-    return at_sequence(_conversation_of(row[:9] + row[10:]), row[9])
+    """A conversation; its numbers move on with every message, all else hardly ever."""
+    return at_sequence(_conversation_of(row[:9] + row[10:15]), row[9], row[15])
 
 
 @lru_cache(maxsize=1024)
 def _conversation_of(row: tuple[Any, ...]) -> Conversation:
-    application_id, id, name, created, display_name, image_url, numbers, properties, created_by, active, joined, *instants = row
+    (
+        application_id,
+        id,
+        name,
+        created,
+        display_name,
+        image_url,
+        numbers,
+        properties,
+        created_by,
+        active,
+        joined,
+        updated,
+        destroyed,
+        ends,
+    ) = row
     return Conversation(
         application_id,
         id,
@@ -91,7 +106,9 @@ def _conversation_of(row: tuple[Any, ...]) -> Conversation:
         0,
         active,
         joined,
-        *map(_instant, instants),
+        _instant(updated),
+        _instant(destroyed),
+        _instant(ends),
     )
 
 
@@ -102,10 +119,30 @@ def user_of(row: tuple[Any, ...]) -> User:
     return User(application_id, id, name, to_instant(created), display_name, image_url, from_json(channels), _instant(updated))
 
 
-@lru_cache(maxsize=2048)
 def member_of(row: tuple[Any, ...]) -> Member:
-    """A member."""
-    application_id, conversation_id, id, user_id, user_name, state, channel, created, initiator, media, invited_by, *instants = row
+    """A member; its pointer moves on with every message of its own, all else hardly ever."""
+    return at_pointer(_member_of(row[:-2]), *row[-2:])
+
+
+@lru_cache(maxsize=2048)
+def _member_of(row: tuple[Any, ...]) -> Member:
+    (
+        application_id,
+        conversation_id,
+        id,
+        user_id,
+        user_name,
+        state,
+        channel,
+        created,
+        initiator,
+        media,
+        invited_by,
+        invited,
+        joined,
+        left,
+        since,
+    ) = row
     return Member(
         application_id,
         conversation_id,
@@ -118,7 +155,10 @@ def member_of(row: tuple[Any, ...]) -> Member:
         from_json(initiator),
         None if media is None else from_json(media),
         invited_by,
-        *map(_instant, instants),
+        _instant(invited),
+        _instant(joined),
+        _instant(left),
+        since,
     )
 
 
@@ -141,11 +181,16 @@ def reader_of(row: tuple[Any, ...]) -> tuple[User, Conversation | None, Member |
     )
 
 
-@lru_cache(maxsize=2048)
 def caller_of(row: tuple[Any, ...]) -> tuple[User, Member | None]:
     """A user and the member that follows, if there is one."""
+    user, member = _caller_of(row[:-2])
+    return user, None if member is None else at_pointer(member, *row[-2:])
+
+
+@lru_cache(maxsize=2048)
+def _caller_of(row: tuple[Any, ...]) -> tuple[User, Member | None]:
     member = row[_WIDTH_OF_USER:]
-    return user_of(row[:_WIDTH_OF_USER]), None if member[0] is None else member_of(member)
+    return user_of(row[:_WIDTH_OF_USER]), None if member[0] is None else _member_of(member)
 
 
 def receipt_of(row: tuple[Any, ...]) -> Receipt:

@@ -15,7 +15,7 @@ class Scenes:
     """Remembers what the last transaction saw and wrote, by application. Used by one thread at a time.
 
     It holds for the very next transaction of the same connection, if no other connection has committed in between, which
-    SQLite's ``data_version`` tells. Whoever writes anything but appended events keeps nothing.
+    SQLite's ``data_version`` tells. Whoever writes anything but appended events and pointers keeps nothing.
     """
 
     def __init__(self) -> None:

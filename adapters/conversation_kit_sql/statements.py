@@ -67,7 +67,7 @@ class Statements:
 
         of_log = (event.c.application_id == bindparam("a"), event.c.conversation_id == bindparam("c"))
         self.event = select(event.c.data).where(*of_log, event.c.id == bindparam("id"))
-        self.events = select(event.c.id, event.c.data).where(*of_log, event.c.id.in_(_list("ids")))
+        self.events = select(event.c.id, event.c.data, event.c.messages).where(*of_log, event.c.id.in_(_list("ids")))
         between = select(event.c.id, event.c.data).where(*of_log, event.c.id.between(bindparam("first"), bindparam("last")))
         self.events_up = between.order_by(event.c.id)
         self.events_down = between.order_by(event.c.id.desc())
@@ -94,14 +94,15 @@ class Statements:
         self.insert_conversation = insert(conversation)
         self.insert_user = insert(user)
         self.insert_member = insert(member)
-        self.insert_events = Prepared(partial(_insert_rows, event), "conversation_id", "id", "data")
+        self.insert_events = Prepared(partial(_insert_rows, event), "conversation_id", "id", "data", "messages")
         self.insert_receipt = insert(receipt)
         self.insert_leg = insert(leg)
         self._update_conversation: dict[tuple[str, ...], Update] = {}
-        self.move_on = Prepared(partial(_move_on, conversation), "id", "number", most=16)
+        self.move_on = Prepared(partial(_move_on, conversation), "id", "number", "messages", most=16)
+        self.move_pointers = Prepared(partial(_move_pointers, member), "conversation", "id", "seen", "messages", most=16)
         self.update_user = _update(user, "id")
         self.update_member = _update(member, "conversation_id", "id")
-        self.update_event = _update(event, "conversation_id", "id")
+        self.update_event = _update(event, "conversation_id", "id", columns=("data",))
         self.update_leg = _update(leg, "id")
         self.rename_memberships = (
             update(member)
@@ -199,12 +200,32 @@ def _insert_rows(table: Table, rows: int) -> Insert:
 
 
 def _move_on(conversation: Table, rows: int) -> Update:
-    """Set the sequence numbers of many conversations."""
-    ids = [bindparam(f"id_{row}", type_=conversation.c.id.type) for row in range(rows)]
-    numbers = [bindparam(f"number_{row}", type_=conversation.c.sequence_number.type) for row in range(rows)]
-    number = case(*[(conversation.c.id == id, number) for id, number in zip(ids, numbers, strict=True)])
+    """Set the sequence numbers and the counts of messages of many conversations."""
+    ids = _each("id", rows, conversation.c.id)
+    numbers, messages = _each("number", rows, conversation.c.sequence_number), _each("messages", rows, conversation.c.messages)
+    those = [conversation.c.id == id for id in ids]
     where = (conversation.c.application_id == bindparam("a"), conversation.c.id.in_(ids))
-    return update(conversation).where(*where).values(sequence_number=number)
+    return update(conversation).where(*where).values(sequence_number=_by_row(those, numbers), messages=_by_row(those, messages))
+
+
+def _move_pointers(member: Table, rows: int) -> Update:
+    """Set the read pointers of many members."""
+    c = member.c
+    types = {"conversation": c.conversation_id.type, "id": c.id.type, "seen": c.seen.type, "messages": c.seen_messages.type}
+    # A table of one row would cost more than the update.
+    wanted: Any = asked(rows, **types).c if rows > 1 else {name: bindparam(f"{name}_0", type_=types[name]) for name in types}
+    moved = update(member).where(c.application_id == bindparam("a"), c.conversation_id == wanted["conversation"], c.id == wanted["id"])
+    return moved.values(seen=wanted["seen"], seen_messages=wanted["messages"])
+
+
+def _each(name: str, rows: int, column: Column[Any]) -> list[Any]:
+    """A parameter for each row."""
+    return [bindparam(f"{name}_{row}", type_=column.type) for row in range(rows)]
+
+
+def _by_row(those: Sequence[Any], values: Sequence[Any]) -> Any:
+    """Of the row that is the n-th of ``those``, the n-th value."""
+    return case(*zip(those, values, strict=True)) if len(values) > 1 else values[0]
 
 
 def _callers(user: Table, member: Table, rows: int) -> Select[Any]:

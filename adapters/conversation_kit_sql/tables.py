@@ -167,6 +167,11 @@ def _number() -> Any:
     return Field(default=0, sa_type=BigInteger, nullable=False)
 
 
+def _count() -> Any:
+    """A number that came with a later revision: rows from before have 0."""
+    return Field(default=0, sa_type=BigInteger, nullable=False, sa_column_kwargs={"server_default": "0"})
+
+
 def make_tables(prefix: str = "conversation_kit_", schema: str | None = None) -> Tables:
     """The tables under names that start with ``prefix``, in the database schema ``schema`` or the default one."""
     metadata = MetaData(schema=schema)
@@ -198,6 +203,7 @@ def make_tables(prefix: str = "conversation_kit_", schema: str | None = None) ->
         updated: datetime | None = _instant()
         destroyed: datetime | None = _instant()
         expires_at: datetime | None = _instant()
+        messages: int = _count()
 
     class UserRow(Base, table=True):
         __tablename__ = f"{prefix}user"
@@ -235,6 +241,9 @@ def make_tables(prefix: str = "conversation_kit_", schema: str | None = None) ->
         invited: datetime | None = _instant()
         joined: datetime | None = _instant()
         left: datetime | None = _instant()
+        since: int = _count()
+        seen: int = _count()
+        seen_messages: int = _count()
 
     class EventRow(Base, table=True):
         __tablename__ = f"{prefix}event"
@@ -243,6 +252,7 @@ def make_tables(prefix: str = "conversation_kit_", schema: str | None = None) ->
         conversation_id: str = _key()
         id: int = Field(sa_type=BigInteger, primary_key=True)
         data: str = Field(sa_type=LongText, nullable=False)
+        messages: int = _count()
 
     class ReceiptRow(Base, table=True):
         __tablename__ = f"{prefix}receipt"

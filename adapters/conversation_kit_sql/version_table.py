@@ -8,7 +8,7 @@ from sqlalchemy import Column, Connection, Executable, MetaData, PrimaryKeyConst
 from sqlalchemy.exc import NoSuchTableError
 from sqlalchemy.schema import CreateTable, DropTable
 
-SCHEMA_VERSION = "conversation_kit_0001"
+SCHEMA_VERSION = "conversation_kit_0002"
 """The newest revision: what the tables in ``tables.py`` are. Revisions sort by their names."""
 
 FIRST = "conversation_kit_0001"

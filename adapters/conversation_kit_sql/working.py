@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from conversation_kit.domain.models import Conversation, Member, User
+from conversation_kit.domain.models import Conversation, Member, User, at_pointer
 from conversation_kit.domain.scene import Changes, Needs, Scene
 
 MemberKey: TypeAlias = tuple[str, str]
@@ -73,3 +73,7 @@ class Working:
             self.conversations[conversation_id] = changes.conversation
         for member in changes.members:
             self.add_member(member)
+        for pointer in changes.pointers:
+            moved = self.members.get((conversation_id, pointer.member_id))
+            if moved is not None:
+                self.add_member(at_pointer(moved, pointer.seen, pointer.seen_messages))

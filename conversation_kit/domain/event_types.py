@@ -34,7 +34,7 @@ KIT_MADE = ("member:", "conversation:", "event:", "leg:", "rtc:", "sip:", "app:"
 """How the types begin that only the server makes."""
 
 MAX_TYPE = 100
-DELETABLE = frozenset({"text", "image", "message"})
+MESSAGES = frozenset({"text", "image", "message"})
 MEDIA_SWITCHES = {
     "audio:mute:on": ("muted", True),
     "audio:mute:off": ("muted", False),
@@ -93,9 +93,9 @@ def receipt_target(body: JSONObject) -> int | None:
     return None
 
 
-def is_deletable(type: str, registered: Collection[str] = ()) -> bool:
-    """Whether events of this type can be deleted: what people said, and not what the log records (SEMANTICS 3.4)."""
-    return type in DELETABLE or type.startswith("custom:") or type in registered
+def is_message(type: str, registered: Collection[str] = ()) -> bool:
+    """Whether events of this type are what people said, and not what the log records: those can be deleted, and be unread."""
+    return type in MESSAGES or type.startswith("custom:") or type in registered
 
 
 def check_registered(types: Iterable[str]) -> frozenset[str]:

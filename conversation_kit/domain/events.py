@@ -31,7 +31,8 @@ class Event:
     ``id`` is its position: 1, 2, 3, ... without holes; ``None`` for an ephemeral event, which is delivered
     and not kept. ``data`` is the JSON text with ``id``, ``type``, ``from``, ``to``, ``timestamp``, ``body`` and ``href``
     (in this order, absent keys left out) that every reader gets; the other attributes are read from it. Only the ``href``
-    depends on who reads it: see ``located``.
+    depends on who reads it: see ``located``. ``messages`` says how many of the conversation's messages lie at this event
+    or before; it is known of events that are new or in a ``Scene``, and no part of what an event is.
     """
 
     application_id: str
@@ -39,6 +40,7 @@ class Event:
     id: int | None
     data: str
     receipts: Sequence[Receipt] = ()
+    messages: int = field(default=0, compare=False)
     _fields: dict[str, Any] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -54,6 +56,7 @@ class Event:
         sender: str | None = None,
         to: str | None = None,
         body_text: str | None = None,
+        messages: int = 0,
     ) -> Event:
         """Make an event and serialise it; ``body_text`` is the body's JSON when the caller has it already."""
         at = to_text(timestamp)
@@ -67,7 +70,7 @@ class Event:
             people = f'{people},"to":{quoted(to)}'
         text = f'"type":{quoted(type)}{people},"timestamp":"{at}","body":{body_text or to_json(body)}'
         data = f"{{{text}}}" if id is None else f'{{"id":"{id}",{text},"href":{HREF}{id}"}}'
-        return cls(application_id, conversation_id, id, data, (), fields)
+        return cls(application_id, conversation_id, id, data, (), messages, fields)
 
     @property
     def fields(self) -> dict[str, Any]:

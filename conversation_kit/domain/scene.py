@@ -24,8 +24,10 @@ from conversation_kit.domain.models import (
     Leg,
     Member,
     MemberState,
+    Pointer,
     Receipt,
     User,
+    at_pointer,
     at_sequence,
 )
 from conversation_kit.domain.signals import EventCreated, LegSignal, LegStarted, LegTerminated, LegUpdated, Signal
@@ -95,8 +97,9 @@ class Changes(Generic[T]):
     """What the storage has to commit, and what the decision answers.
 
     ``conversation`` is its new version, ``None`` when it stays as it is; ``destroyed`` says that it goes, with members,
-    events and receipts. ``members`` and ``legs`` are inserted or replaced by id. ``events`` are appended: their ids
-    follow the old ``sequence_number`` without a hole. ``rewritten`` events replace the data at their ids. ``receipts`` are added;
+    events and receipts. ``members`` and ``legs`` are inserted or replaced by id. ``pointers`` replace ``seen`` and ``seen_messages`` of
+    members that are there and not among ``members``. ``events`` are appended: their ids follow the old ``sequence_number`` without a hole,
+    and their ``messages`` are kept for scenes. ``rewritten`` events replace the data at their ids and nothing else. ``receipts`` are added;
     of one event, member and kind the first one stays. Of a conversation that does not exist only ``legs`` and ``removed_legs`` count.
     ``signals`` and ``result`` are the core's and no business of the storage.
     """
@@ -105,6 +108,7 @@ class Changes(Generic[T]):
     conversation: Conversation | None = None
     destroyed: bool = False
     members: Sequence[Member] = ()
+    pointers: Sequence[Pointer] = ()
     events: Sequence[Event] = ()
     rewritten: Sequence[Event] = ()
     receipts: Sequence[Receipt] = ()
@@ -127,19 +131,36 @@ class Draft:
         self.conversation = scene.at(now)
         self._before = self.conversation
         self._members: dict[str, Member] = {}
+        self._pointers: dict[str, Pointer] = {}
         self._legs: dict[str, Leg] = {}
         self._changes: Changes[Any] = Changes(None)
 
     def append(
-        self, type: str, body: JSONObject, *, sender: str | None = None, to: str | None = None, body_text: str | None = None
+        self,
+        type: str,
+        body: JSONObject,
+        *,
+        sender: str | None = None,
+        to: str | None = None,
+        body_text: str | None = None,
+        is_message: bool = False,
     ) -> Event:
         """Append an event at the next position and announce it."""
         conversation = self.conversation
-        application_id, id = conversation.application_id, conversation.sequence_number + 1
+        application_id, id, messages = conversation.application_id, conversation.sequence_number + 1, conversation.messages + is_message
         event = Event.compose(
-            application_id, conversation.id, id, type=type, body=body, timestamp=self.now, sender=sender, to=to, body_text=body_text
+            application_id,
+            conversation.id,
+            id,
+            type=type,
+            body=body,
+            timestamp=self.now,
+            sender=sender,
+            to=to,
+            body_text=body_text,
+            messages=messages,
         )
-        self.conversation = at_sequence(conversation, id)
+        self.conversation = at_sequence(conversation, id, messages)
         changes = self._changes
         changes.events = (*changes.events, event)
         changes.signals = (*changes.signals, EventCreated(application_id, event))
@@ -191,7 +212,9 @@ class Draft:
 
     def member(self, member_id: str) -> Member | None:
         """A member as this draft leaves it."""
-        return self._members.get(member_id) or self.scene.member(member_id)
+        member = self._members.get(member_id) or self.scene.member(member_id)
+        pointer = self._pointers.get(member_id)
+        return at_pointer(member, pointer.seen, pointer.seen_messages) if member and pointer else member
 
     def save_member(self, member: Member) -> None:
         """Insert or replace a member; keeps the conversation's counters and its expiry in step with the states."""
@@ -205,7 +228,27 @@ class Draft:
             self.update(expires_at=expiry(self.conversation.properties, self.now))
         elif joined:
             self.update(expires_at=None)
-        self._members[member.id] = member
+        pointer = self._pointers.pop(member.id, None)
+        self._members[member.id] = at_pointer(member, pointer.seen, pointer.seen_messages) if pointer else member
+
+    def begin(self, member: Member) -> Member:
+        """The member when its membership begins with the next event: what was said before does not count for it."""
+        conversation = self.conversation
+        since = conversation.sequence_number + 1
+        return replace(member, since=since, seen=since, seen_messages=conversation.messages)
+
+    def see(self, member_id: str, event: Event) -> None:
+        """Move a member's read pointer on to an event of the log; it never moves back, nor does its count."""
+        member = self.member(member_id)
+        assert member is not None
+        assert event.id is not None
+        if event.id <= member.seen:
+            return
+        messages = max(member.seen_messages, event.messages)
+        if member_id in self._members:
+            self._members[member_id] = at_pointer(member, event.id, messages)
+        else:
+            self._pointers[member_id] = Pointer(member_id, event.id, messages)
 
     def save_leg(self, leg: Leg) -> None:
         """Insert or replace a leg and announce what became of it."""
@@ -229,6 +272,8 @@ class Draft:
             changes.conversation = self.conversation
         if self._members:
             changes.members = tuple(self._members.values())
+        if self._pointers:
+            changes.pointers = tuple(self._pointers.values())
         if self._legs:
             changes.legs = tuple(self._legs.values())
         return changes

@@ -13,7 +13,7 @@ from conversation_kit.domain.event_types import (
     MEDIA_SWITCHES,
     check_body,
     check_type,
-    is_deletable,
+    is_message,
     receipt_kind,
     receipt_target,
 )
@@ -45,7 +45,8 @@ class Events(Service):
         """Append an event of a client's type; ``sender`` and ``to`` are member ids.
 
         A user needs to be joined; ``sender`` may then be left out by who is joined over one channel only. Receipts (``text:seen``, ...)
-        show in their target's ``state``, and the second one of a member is answered with the first. Typing and ``ephemeral`` events
+        show in their target's ``state``, and the second one of a member is answered with the first. What says ``seen`` moves the member's
+        read pointer on to its target, and a message moves its sender's to itself. Typing and ``ephemeral`` events
         come back without an id: they are announced and not kept. Raises ``conversation_not_found``, ``member_not_found``,
         ``event_not_found``, ``Forbidden`` or ``InvalidInput``.
         """
@@ -68,7 +69,10 @@ class Events(Service):
             author_id = author.id if author else None
             if command.type in EPHEMERAL:
                 return draft.done(draft.whisper(command.type, command.body, sender=author_id, to=command.to))
-            event = draft.append(command.type, command.body, sender=author_id, to=command.to, body_text=text)
+            said = is_message(command.type, self.core.event_types)
+            event = draft.append(command.type, command.body, sender=author_id, to=command.to, body_text=text, is_message=said)
+            if said and author_id is not None:
+                draft.see(author_id, event)
             if command.type in MEDIA_SWITCHES and (target or author) is not None:
                 _switch_media(draft, target or author, command.type)
             return draft.done(event)
@@ -119,7 +123,7 @@ class Events(Service):
             author = scene.member(event.sender) if event.sender is not None else None
             if not free and (author is None or scene.caller is None or author.user_id != scene.caller.id):
                 raise Forbidden("Only the author or an admin deletes an event.", "event:error:permission-denied")
-            if not is_deletable(event.type, self.core.event_types):
+            if not is_message(event.type, self.core.event_types):
                 raise Forbidden(f"Events of type {event.type!r} cannot be deleted.", "event:error:permission-denied")
             if event.is_deleted:
                 return draft.done(event)
@@ -161,6 +165,8 @@ def _receive(draft: Draft, command: CreateEvent, kind: ReceiptKind, author: Memb
     event = draft.append(command.type, command.body, sender=author.id, to=command.to, body_text=text)
     assert event.id is not None
     draft.receipt(Receipt(draft.conversation.id, target.id, author.id, kind, draft.now, event.id))
+    if kind is ReceiptKind.SEEN:
+        draft.see(author.id, target)
     return draft.done(event)
 
 

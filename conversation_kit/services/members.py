@@ -92,7 +92,7 @@ class Members(Service):
                 invited_by=inviter.user_id if inviter else None,
                 invited=draft.now,
             )
-            member, legs = connect(scene, draft, member, command.channel, command.knocking_id, free=free)
+            member, legs = connect(scene, draft, draft.begin(member), command.channel, command.knocking_id, free=free)
             draft.save_member(member)
             draft.append("member:invited", bodies.member_invited(draft.conversation, member, user, inviter), sender=member.id)
             draft.announce(MemberInvited(self.application_id, member))
@@ -147,15 +147,17 @@ class Members(Service):
             channel = command.channel if command.channel is not None else held.channel if held else APP
             if held is None:
                 check_vacancy(scene, user, channel["type"], joining=True, limit=self.core.max_members)
-                held = Member(
-                    self.application_id,
-                    command.conversation_id,
-                    self.core.new_id("MEM"),
-                    user.id,
-                    user.name,
-                    MemberState.JOINED,
-                    without_legs(channel),
-                    draft.now,
+                held = draft.begin(
+                    Member(
+                        self.application_id,
+                        command.conversation_id,
+                        self.core.new_id("MEM"),
+                        user.id,
+                        user.name,
+                        MemberState.JOINED,
+                        without_legs(channel),
+                        draft.now,
+                    )
                 )
             elif command.channel is not None:
                 if held.channel_type != channel["type"]:

@@ -49,7 +49,22 @@ class ValuesContract(Contract):
     async def test_conversations_come_back_as_they_went_in(self, tmp_path: Path) -> None:
         async with self.bench(tmp_path) as bench:
             full = Conversation(
-                APP, "CON-1", "🛋 room", TIMES[0], "The Röom", "http://a/b?c=d#e", JSON, JSON, "USR-1", 2**53, 7, 6, *TIMES[1:4]
+                APP,
+                "CON-1",
+                "🛋 room",
+                TIMES[0],
+                "The Röom",
+                "http://a/b?c=d#e",
+                JSON,
+                JSON,
+                "USR-1",
+                2**53,
+                7,
+                6,
+                TIMES[1],
+                TIMES[2],
+                TIMES[3],
+                5,
             )
             bare = Conversation(APP, "CON-2", "bare", TIMES[1])
             for conversation in (full, bare):
@@ -79,7 +94,10 @@ class ValuesContract(Contract):
         async with self.bench(tmp_path) as bench:
             room = await bench.conversation()
             channel = {"type": "app", **JSON}
-            full = Member(APP, room.id, "MEM-1", "USR-1", "🙂", JOINED, channel, TIMES[0], JSON, JSON, "USR-2", *TIMES[1:4])
+            full = Member(
+                APP, room.id, "MEM-1", "USR-1", "🙂", JOINED, channel, TIMES[0], JSON, JSON, "USR-2", TIMES[1], TIMES[2], TIMES[3],
+                2**53, 2**53 + 1, 7,
+            )  # fmt: skip
             bare = Member(APP, room.id, "MEM-2", "USR-2", "bare", JOINED, {"type": "app"}, TIMES[1])
             quiet = Member(APP, room.id, "MEM-3", "USR-3", "quiet", JOINED, {"type": "app"}, TIMES[1], media={})
             await bench.commit(room.id, Changes(None, members=[full, bare, quiet]))

@@ -59,7 +59,7 @@ def writing(id: int, data: str) -> Decide[Any]:
         assert scene.conversation is not None
         return Changes(
             None,
-            at_sequence(scene.conversation, scene.conversation.sequence_number + 1),
+            at_sequence(scene.conversation, scene.conversation.sequence_number + 1, 0),
             events=[Event(APP, scene.conversation.id, id, data)],
         )
 

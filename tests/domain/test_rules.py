@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conversation_kit.domain.errors import Conflict, InvalidInput
-from conversation_kit.domain.event_types import EPHEMERAL, STORED, check_body, check_type, is_deletable, receipt_kind, receipt_target
+from conversation_kit.domain.event_types import EPHEMERAL, STORED, check_body, check_type, is_message, receipt_kind, receipt_target
 from conversation_kit.domain.models import LIVE, LegStatus
 from conversation_kit.domain.rules import CHANNEL_TYPES, LEG_FLOW, check_channel, check_leg_step
 from conversation_kit.domain.values import MAX_DEPTH, MAX_INTEGER, MAX_JSON, check_image_url, check_json, check_text, check_ttl
@@ -135,7 +135,7 @@ def test_every_walk_of_a_leg_ends_at_most_once(steps: list[LegStatus]) -> None:
 @given(st.sampled_from(sorted(STORED | EPHEMERAL)))
 def test_the_apis_types_may_be_posted(type: str) -> None:
     check_type(type)
-    assert is_deletable(type) == (type in ("text", "image", "message"))
+    assert is_message(type) == (type in ("text", "image", "message"))
     assert (receipt_kind(type) is not None) == type.endswith((":seen", ":delivered"))
 
 
@@ -143,7 +143,7 @@ def test_the_apis_types_may_be_posted(type: str) -> None:
 def test_custom_types_may_be_posted_and_deleted(type: str) -> None:
     check_type(type)
     check_body(type, {})
-    assert is_deletable(type)
+    assert is_message(type)
     assert receipt_kind(type) is None
 
 

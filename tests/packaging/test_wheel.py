@@ -85,6 +85,7 @@ def test_the_wheel_holds_all_packages_their_types_and_the_pages(wheel: Path) -> 
         "conversation_kit_nats/py.typed",
         "conversation_kit_nats/broker.py",
         "conversation_kit_sql/migrations/versions/conversation_kit_0001.py",
+        "conversation_kit_sql/migrations/versions/conversation_kit_0002.py",
         "conversation_kit/testing/__init__.py",
         "conversation_kit/http/swagger_ui/swagger-ui-bundle.js",
         "conversation_kit/http/swagger_ui/LICENSE",
