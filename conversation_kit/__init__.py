@@ -40,9 +40,11 @@ from conversation_kit.domain.models import (
     LegStatus,
     Member,
     MemberState,
+    Pointer,
     Receipt,
     ReceiptKind,
     User,
+    unread,
 )
 from conversation_kit.domain.principals import Principal
 from conversation_kit.domain.reading import Access, EventRange, Page, Slice
@@ -132,6 +134,7 @@ __all__ = [
     "Needs",
     "NotFound",
     "Page",
+    "Pointer",
     "Principal",
     "Receipt",
     "ReceiptKind",
@@ -156,4 +159,5 @@ __all__ = [
     "UserDeleted",
     "UserUpdated",
     "Wake",
+    "unread",
 ]

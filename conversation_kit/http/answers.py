@@ -201,6 +201,8 @@ class UserConversation(TypedDict):
     state: State
     member_id: MemberId
     sequence_number: Annotated[int, Field(description="The id of the conversation's last event, 0 when it has none.")]
+    seen: Annotated[int, Field(description="The id of the event up to which the member has read, 0 when it has none.")]
+    unread: Annotated[int, Field(ge=0, description="How many messages came after that one.")]
     timestamp: CreationTime
     href: Href
 

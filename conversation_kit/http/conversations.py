@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from conversation_kit.domain.bodies import times, without_none
-from conversation_kit.domain.models import Conversation, Member
+from conversation_kit.domain.models import Conversation, Member, unread
 from conversation_kit.domain.times import to_text
 from conversation_kit.http import answers
 from conversation_kit.http.calls import Call
@@ -73,6 +73,8 @@ def user_conversation(conversation: Conversation, member: Member, links: Links) 
         "state": member.state.value,
         "member_id": member.id,
         "sequence_number": conversation.sequence_number,
+        "seen": member.seen,
+        "unread": unread(conversation, member),
         "timestamp": {"created": to_text(conversation.created)},
         "href": links.conversation(conversation.id),
     }

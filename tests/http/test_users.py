@@ -89,12 +89,35 @@ async def test_a_users_conversations_are_those_it_is_invited_to_or_joined_in() -
             "state": "invited",
             "member_id": invited.id,
             "sequence_number": 1,
+            "seen": 1,
+            "unread": 0,
             "timestamp": rows[1]["timestamp"],
             "href": f"http://host.test/beta/conversations/{second.id}",
         }
         assert await world.json("GET", f"/users/{world.users['cy']}/conversations", "cy") == []
         newest = await world.json("GET", f"/users/{world.users['ana']}/conversations?order=desc&page_size=1", "ana")
         assert [row["id"] for row in newest] == [second.id]
+
+
+async def test_a_users_conversations_tell_how_far_it_has_read_and_how_much_is_unread() -> None:
+    async with open_world() as world:
+
+        async def read_by(name: str) -> tuple[int, int]:
+            (row,) = await world.json("GET", f"/users/{world.users[name]}/conversations", name)
+            return row["seen"], row["unread"]
+
+        first, _, third = [int(await world.say(who="max")) for _ in range(3)]
+        begun = (await read_by("ana"))[0]
+        assert [event.type for event in await world.kit.events.list(world.conversation) if event.id == begun] == ["member:joined"]
+        assert await read_by("ana") == (begun, 3)
+        assert await read_by("max") == (third, 0)
+        body = {"type": "text:seen", "body": {"event_id": first}}
+        await world.json("POST", f"{world.path}/events", "ana", status=201, json=body)
+        assert await read_by("ana") == (first, 2)
+        own = int(await world.say(who="ana"))
+        assert await read_by("ana") == (own, 0)
+        assert await read_by("max") == (third, 1)
+        assert (await read_by("bo"))[1] == 4
 
 
 @pytest.mark.parametrize(

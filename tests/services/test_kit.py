@@ -35,10 +35,11 @@ ConversationCreated ConversationDeleted ConversationKit ConversationKitError Con
 CreateUser DeleteConversation DeleteEvent DeleteLeg DeleteUser Event EventCreated EventDeleted EventPage EventRange Forbidden
 HookFailed HostAuthenticator HostUser InvalidInput InviteMember JWTAuthenticator JoinMember Leg LegStarted LegStatus LegTerminated
 LegUpdated Member MemberInvited MemberJoined MemberLeft MemberState MemoryBroker MemoryStorage Migrates Migration Needs NotFound Page
-Principal Receipt ReceiptKind Rejected RemoveMember RequestError Scene Signal Slice StartLeg Storage StorageUnavailable StreamEnded
+Pointer Principal Receipt ReceiptKind Rejected RemoveMember RequestError Scene Signal Slice StartLeg Storage StorageUnavailable StreamEnded
 StreamLimits Subscription
 UNCHANGED Unauthenticated
 UpdateConversation UpdateLeg UpdateUser User UserCreated UserDeleted UserUpdated Wake
+unread
 """
 
 
