@@ -69,6 +69,7 @@ from conversation_kit.domain.signals import (
 from conversation_kit.hooks import Context
 from conversation_kit.http.streams import StreamLimits
 from conversation_kit.kit import ConversationKit
+from conversation_kit.live.feeds import Feed
 from conversation_kit.live.subscriptions import Subscription
 from conversation_kit.memory import MemoryStorage
 from conversation_kit.memory_broker import MemoryBroker
@@ -109,6 +110,7 @@ __all__ = [
     "EventDeleted",
     "EventPage",
     "EventRange",
+    "Feed",
     "Forbidden",
     "HookFailed",
     "HostAuthenticator",

@@ -233,11 +233,12 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Somebody has committed events of a conversation, up to ``last_id`` at least."""
+    """Somebody has committed events of a conversation, up to ``last_id`` at least; ``user_ids`` have come to it or left it with them."""
 
     application_id: str
     conversation_id: str
     last_id: int
+    user_ids: tuple[str, ...] = ()
 
 
 @runtime_checkable

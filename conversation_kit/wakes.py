@@ -16,33 +16,43 @@ MAX_PENDING = 10_000
 """Conversations that may wait to be told of while the server is away; of those beyond, listeners learn from the log alone."""
 
 
+MAX_USERS = 32
+"""Users that one wake may name; what those beyond have come to or left is found by looking."""
+
+
 class Pending:
     """Wakes that wait to be sent, one for each conversation. Any thread may use it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._last: dict[tuple[str, str], int] = {}
+        self._wakes: dict[tuple[str, str], Wake] = {}
 
     def __len__(self) -> int:
-        return len(self._last)
+        return len(self._wakes)
 
     def add(self, wakes: Iterable[Wake]) -> bool:
         """Merge them by conversation; the highest id counts. Tells whether none waited before, so that nobody knows of any yet."""
         with self._lock:
-            none_waited = not self._last
+            none_waited = not self._wakes
             for wake in wakes:
                 key = wake.application_id, wake.conversation_id
-                known = self._last.get(key)
-                if known is None and len(self._last) >= MAX_PENDING:
-                    continue
-                self._last[key] = wake.last_id if known is None else max(known, wake.last_id)
+                known = self._wakes.get(key)
+                if known is not None:
+                    self._wakes[key] = _merged(known, wake)
+                elif len(self._wakes) < MAX_PENDING:
+                    self._wakes[key] = wake
         return none_waited
 
     def take(self) -> list[Wake]:
         """All of them; none wait afterwards."""
         with self._lock:
-            last, self._last = self._last, {}
-        return [Wake(application_id, conversation_id, last_id) for (application_id, conversation_id), last_id in last.items()]
+            wakes, self._wakes = self._wakes, {}
+        return list(wakes.values())
+
+
+def _merged(one: Wake, other: Wake) -> Wake:
+    user_ids = dict.fromkeys((*one.user_ids, *other.user_ids)) if other.user_ids else one.user_ids
+    return Wake(one.application_id, one.conversation_id, max(one.last_id, other.last_id), tuple(user_ids)[:MAX_USERS])
 
 
 def write(wakes: Iterable[Wake]) -> Iterator[str]:
@@ -50,7 +60,8 @@ def write(wakes: Iterable[Wake]) -> Iterator[str]:
     parts: list[str] = []
     size = 1
     for wake in wakes:
-        part = json.dumps([wake.application_id, wake.conversation_id, wake.last_id], separators=(",", ":"))
+        fields = [wake.application_id, wake.conversation_id, wake.last_id, *wake.user_ids[:MAX_USERS]]
+        part = json.dumps(fields, separators=(",", ":"))
         if len(part) + 2 > MAX_TEXT:
             continue
         if parts and size + len(part) + 1 > MAX_TEXT:
@@ -75,8 +86,10 @@ def read(text: str) -> list[Wake]:
     wakes = []
     for entry in found:
         match entry:
-            case [str(application_id), str(conversation_id), int(last_id)] if 0 < last_id <= MAX_INTEGER and last_id is not True:
-                wakes.append(Wake(application_id, conversation_id, last_id))
+            case [str(application_id), str(conversation_id), int(last_id), *user_ids] if (
+                0 < last_id <= MAX_INTEGER and last_id is not True and all(isinstance(user_id, str) for user_id in user_ids)
+            ):
+                wakes.append(Wake(application_id, conversation_id, last_id, tuple(user_ids)))
             case _:
-                raise ValueError("it holds something else than [application id, conversation id, last event id]")
+                raise ValueError("it holds something else than [application id, conversation id, last event id, user ids...]")
     return wakes

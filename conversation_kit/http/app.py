@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from conversation_kit.domain.errors import Forbidden, Unauthenticated
 from conversation_kit.domain.principals import ACL, Principal
-from conversation_kit.http import conversations, events, legs, members, tickets, users
+from conversation_kit.http import conversations, events, feeds, legs, members, sockets, tickets, users
 from conversation_kit.http.calls import Call, Disconnected
 from conversation_kit.http.errors import DoorError, answer_error
 from conversation_kit.http.links import Links, base_url
@@ -15,7 +15,7 @@ from conversation_kit.http.mounting import Receive, Scope, Send, inner_path
 from conversation_kit.http.operations import Operation, Routes, allowed
 from conversation_kit.http.pages import Pages
 from conversation_kit.http.responses import Answer, Reply
-from conversation_kit.http.sockets import Socket, check_origin, refuse
+from conversation_kit.http.sockets import Permit, Socket, check_origin, refuse
 from conversation_kit.http.streams import Streams
 from conversation_kit.ports import Authenticator
 from conversation_kit.services.acting import Acting
@@ -28,8 +28,11 @@ OPERATIONS: tuple[Operation, ...] = (
     *users.OPERATIONS,
     *legs.OPERATIONS,
 )
-EXTENSIONS: tuple[Operation, ...] = tickets.EXTENSIONS
+EXTENSIONS: tuple[Operation, ...] = (*tickets.EXTENSIONS, *feeds.EXTENSIONS)
 """What the kit has beside the API."""
+
+SOCKETS: Mapping[str, Callable[[Call, Permit], Socket[Any]]] = {"getEvents": sockets.events, "getUserEvents": feeds.socket}
+"""The operations that a WebSocket may be opened for."""
 
 
 class Door:
@@ -72,8 +75,8 @@ class Door:
             links = self._public or Links(base_url(scope))
             check_origin(scope, (base_url(scope), links.base), self._streams.allowed_origins)
             operation, params = self._routes.find("GET", path)
-            if operation.id != "getEvents":
-                raise DoorError("http:error:not-found", "No WebSocket is served here: a conversation's events are one.")
+            if operation.id not in SOCKETS:
+                raise DoorError("http:error:not-found", "No WebSocket is served here: the events of a conversation or a user are one.")
             call = self._call(scope, receive, path, params, links)
             principal = await self._caller(call)
             if principal.acl is not None:
@@ -82,14 +85,14 @@ class Door:
             if principal.create:
                 await self._host_of(principal).users.ensure(principal)
 
-            def permit(fields: Mapping[str, Any]) -> None:
+            def permit(conversation_id: str, fields: Mapping[str, Any]) -> None:
                 if principal.acl is not None:
-                    _check_covered(principal.acl, "POST", call, fields)
+                    _check_covered(principal.acl, "POST", call, f"/conversations/{conversation_id}/events", fields)
 
         except Exception as error:
             await refuse(answer_error(error, path), scope, send)
         else:
-            await Socket(call, permit).serve(send)
+            await SOCKETS[operation.id](call, permit).serve(send)
 
     def _call(self, scope: Scope, receive: Receive, path: str, params: Mapping[str, str], links: Links) -> Call:
         call = Call(scope, receive, path, params, links)
@@ -136,13 +139,13 @@ class Door:
     async def _check_acl(self, principal: Principal, method: str, call: Call, *, of_body: bool = False) -> None:
         acl = principal.acl
         assert acl is not None
-        _check_covered(acl, method, call, await call.fields(of_body=of_body) if acl.reads_fields else {})
+        _check_covered(acl, method, call, call.path, await call.fields(of_body=of_body) if acl.reads_fields else {})
 
     def _options(self, path: str) -> Answer:
         methods = self._routes.methods(path)
         return Answer(b"", 204, {"Allow": ", ".join(allowed(methods))})
 
 
-def _check_covered(acl: ACL, method: str, call: Call, fields: Mapping[str, Any]) -> None:
-    if not call.is_covered(acl, method, call.path, fields):
+def _check_covered(acl: ACL, method: str, call: Call, path: str, fields: Mapping[str, Any]) -> None:
+    if not call.is_covered(acl, method, path, fields):
         raise Forbidden("The token's acl does not cover this path and method.")

@@ -26,6 +26,7 @@ logger = logging.getLogger("conversation_kit")
 
 STATUS_OF_CODE = {
     "http:error:method-not-allowed": 405,
+    "http:error:not-acceptable": 406,
     "http:error:payload-too-large": 413,
     "http:error:unsupported-media-type": 415,
     "http:error:validation-fail": 400,

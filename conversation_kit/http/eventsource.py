@@ -4,45 +4,48 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from typing import Generic, TypeVar
 
 from pydantic_core import to_json
 
 from conversation_kit.domain.errors import StreamEnded
 from conversation_kit.domain.events import Event, located
-from conversation_kit.domain.principals import Principal
 from conversation_kit.http.calls import Call
 from conversation_kit.http.errors import answer_error
-from conversation_kit.http.mounting import Message, Receive, Send
+from conversation_kit.http.mounting import Message, Send
 from conversation_kit.http.pipes import Pipe
-from conversation_kit.http.streams import Streams, position, pump
-from conversation_kit.live.subscriptions import Subscription
+from conversation_kit.http.streams import Line, position, pump
+from conversation_kit.live.inboxes import Inbox, Item
 from conversation_kit.live.topics import Published
+
+T = TypeVar("T", bound=Item)
 
 RETRY_MILLISECONDS = (1000, 3000)
 """When a browser that has lost its stream comes again: some time in between, so that not all come at once."""
 
 
-class EventSourceLine:
-    """Server-sent events as ``EventSource`` takes them: ``message`` events with the event's id, and a last one of type ``end``."""
+class EventSourceLine(Generic[T]):
+    """Server-sent events as ``EventSource`` takes them: ``message`` events with the event's id, and a last one of type ``end``.
 
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-        self._kind = ("event source", prefix)
+    ``record`` is how one of them is put, ``first`` tells what comes before all of them.
+    """
+
+    def __init__(self, record: Callable[[T], bytes], first: Callable[[], bytes] = bytes) -> None:
+        self._record = record
+        self._first = first
 
     def hello(self) -> Iterable[Message]:
         """See ``Line.hello``."""
         yield {"type": "http.response.start", "status": 200, "headers": _HEADERS}
-        yield _piece(b"retry: %d\n\n" % random.randint(*RETRY_MILLISECONDS))
+        yield _piece(b"retry: %d\n\n%s" % (random.randint(*RETRY_MILLISECONDS), self._first()))
 
-    def one(self, item: Published) -> Message:
+    def one(self, item: T) -> Message:
         """See ``Line.one``."""
-        return {"type": "http.response.body", "body": item.frame(self._kind, self._frame), "more_body": True}
+        return {"type": "http.response.body", "body": self._record(item), "more_body": True}
 
-    def many(self, items: Sequence[Published]) -> Iterable[Message]:
+    def many(self, items: Sequence[T]) -> Iterable[Message]:
         """See ``Line.many``: one piece of the body."""
-        return [_piece(b"".join([item.frame(self._kind, self._frame) for item in items]))] if items else ()
+        return [_piece(b"".join(map(self._record, items)))] if items else ()
 
     def heartbeat(self) -> Message:
         """See ``Line.heartbeat``: a comment."""
@@ -53,52 +56,45 @@ class EventSourceLine:
         body = b"" if end.is_stop else b"event: end\ndata: %s\n\n" % to_json({"code": end.code, "description": end.description})
         yield {"type": "http.response.body", "body": body}
 
-    def _frame(self, event: Event) -> bytes:
-        # No JSON text of an event has a line break in it.
-        data = located(event.data, self._prefix)
-        return (f"id: {event.id}\ndata: {data}\n\n" if event.id is not None else f"data: {data}\n\n").encode()
-
 
 def _piece(body: bytes) -> Message:
     return {"type": "http.response.body", "body": body, "more_body": True}
 
 
-@dataclass(slots=True)
-class EventStream:
+class EventStream(Generic[T]):
     """The answer to a GET that accepts ``text/event-stream``."""
 
-    streams: Streams
-    subscription: Subscription
-    principal: Principal
-    prefix: str
-    path: str
-    receive: Receive
-    clock: Callable[[], datetime]
+    __slots__ = ("_call", "_inbox", "_line")
+
+    def __init__(self, call: Call, inbox: Inbox[T], line: Line[T]) -> None:
+        self._call = call
+        self._inbox = inbox
+        self._line = line
 
     async def send(self, send: Send, *, head: bool = False) -> None:
         """Answer until the client goes or the stream ends; what is wrong from the beginning is an ordinary error answer."""
         started = False
         try:
-            with self.streams.opened(self.principal):
-                async with self.subscription as subscription:
+            with self._call.streams.opened(self._call.acting.principal):
+                async with self._inbox:
                     started = True
-                    await self._run(subscription, send)
+                    await self._run(send)
         except Exception as error:
             if started:
                 raise
-            await answer_error(error, self.path).send(send, head=head)
+            await answer_error(error, self._call.path).send(send, head=head)
 
-    async def _run(self, subscription: Subscription, send: Send) -> None:
-        deadline = self.streams.deadline(self.principal, self.clock())
-        subscription.group.start_soon(self._watch, subscription)
-        pipe = Pipe(send, subscription.wake)
-        await pump(subscription, pipe, EventSourceLine(self.prefix), deadline, self.streams.limits.heartbeat_seconds)
+    async def _run(self, send: Send) -> None:
+        streams, acting, inbox = self._call.streams, self._call.acting, self._inbox
+        deadline = streams.deadline(acting.principal, acting.core.clock())
+        inbox.group.start_soon(self._watch)
+        await pump(inbox, Pipe(send, inbox.wake), self._line, deadline, streams.limits.heartbeat_seconds)
 
-    async def _watch(self, subscription: Subscription) -> None:
+    async def _watch(self) -> None:
         """Notice that the client has gone."""
-        while (await self.receive())["type"] != "http.disconnect":
+        while (await self._call.receive())["type"] != "http.disconnect":
             pass
-        subscription.group.cancel_scope.cancel()
+        self._inbox.group.cancel_scope.cancel()
 
 
 _HEADERS = [
@@ -108,16 +104,19 @@ _HEADERS = [
 ]
 
 
-def events(call: Call) -> EventStream:
+def events(call: Call) -> EventStream[Published]:
     """The live events of a conversation. Raises ``invalid_cursor`` for a position that cannot be one."""
     conversation_id = call.params["conversation_id"]
-    after = position(call.query, call.header(b"last-event-id"))
-    return EventStream(
-        call.streams,
-        call.acting.subscribe(conversation_id, after=after),
-        call.acting.principal,
-        call.links.event(conversation_id, ""),
-        call.path,
-        call.receive,
-        call.acting.core.clock,
-    )
+    subscription = call.acting.subscribe(conversation_id, after=position(call.query, call.header(b"last-event-id")))
+    prefix = call.links.event(conversation_id, "")
+    kind = ("event source", prefix)
+
+    def put(event: Event) -> bytes:
+        return record(event.id, located(event.data, prefix))
+
+    return EventStream(call, subscription, EventSourceLine(lambda item: item.frame(kind, put)))
+
+
+def record(id: object | None, data: str) -> bytes:
+    """One event of a stream, with its id if it has one; no JSON text of an event has a line break in it."""
+    return (f"id: {id}\ndata: {data}\n\n" if id is not None else f"data: {data}\n\n").encode()

@@ -35,9 +35,9 @@ class Links:
         """An event of a conversation."""
         return f"{self.base}/conversations/{conversation_id}/events/{event_id}"
 
-    def stream(self, conversation_id: str, ticket: str) -> str:
-        """The live stream of a conversation, opened with a ticket."""
-        return f"{self.base}/conversations/{conversation_id}/events?ticket={ticket}"
+    def stream(self, path: str, ticket: str) -> str:
+        """The live stream at ``path``, opened with a ticket."""
+        return f"{self.base}{path}?ticket={ticket}"
 
     def user(self, user_id: str) -> str:
         """A user."""

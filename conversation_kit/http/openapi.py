@@ -36,6 +36,7 @@ ERRORS = {
     "403": "Not the caller's to do.",
     "404": "Does not exist, or not for this caller.",
     "405": "The path takes other methods; `Allow` names them.",
+    "406": "What there is here is a stream: accept `text/event-stream`.",
     "413": "The body is too long.",
     "429": "Too many of them at once; `Retry-After` says when to try again.",
     "415": "The body is not JSON.",
@@ -51,6 +52,7 @@ _DATE = {
 def query_parameter(name: str, page_size: int) -> dict[str, Any]:
     """A query parameter by its name."""
     text = {"type": "string", "maxLength": 255, "pattern": r"^[^\x00]*$"}
+    cursor = {"type": "string", "maxLength": 10_000, "pattern": r"^[A-Za-z0-9_-]*$"}
     known: dict[str, tuple[str, dict[str, Any]]] = {
         "page_size": ("How many to answer.", {"type": "integer", "minimum": 1, "maximum": 100, "default": page_size}),
         "record_index": (
@@ -60,6 +62,7 @@ def query_parameter(name: str, page_size: int) -> dict[str, Any]:
         "order": ("By creation, oldest or newest first.", {"type": "string", "enum": ["asc", "desc", "ASC", "DESC"], "default": "asc"}),
         "date_start": ("Only those created at or after this instant; UTC unless it says otherwise.", _DATE),
         "date_end": ("Only those created before this instant; UTC unless it says otherwise.", _DATE),
+        "after": ("Where the stream goes on: what the last record had as `id`, or 0 for the beginning.", cursor),
         "start_id": ("Only events from this id on.", {"type": "integer", "minimum": 0, "maximum": 2**53}),
         "end_id": ("Only events up to this id.", {"type": "integer", "minimum": 0, "maximum": 2**53}),
         "from": ("The member of the caller on whose behalf it happens.", text),
@@ -118,7 +121,7 @@ def _operation(operation: Operation, schemas: dict[tuple[str, str], Any]) -> dic
         "summary": operation.summary,
         **({"description": operation.description} if operation.description else {}),
         "parameters": [*_path_parameters(operation.path), *(query_parameter(name, operation.page_size) for name in operation.query)],
-        "responses": {str(operation.status): _response("Done.", schemas[(operation.id, "serialization")])},
+        "responses": {str(operation.status): _response("Done.", schemas[(operation.id, "serialization")], operation.media_type)},
     }
     if operation.body is not None:
         made["requestBody"] = _request(schemas[(operation.id + ".body", "validation")], operation.body_required)
@@ -139,5 +142,5 @@ def _request(schema: Any, required: bool) -> dict[str, Any]:
     return {"required": required, "content": {"application/json": {"schema": schema}}}
 
 
-def _response(description: str, schema: Any) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+def _response(description: str, schema: Any, media_type: str = "application/json") -> dict[str, Any]:
+    return {"description": description, "content": {media_type: {"schema": schema}}}

@@ -25,7 +25,7 @@ class Operation:
     """One operation of the API.
 
     ``answer`` is the shape of the success answer; ``query`` names the query parameters; ``errors`` lists the statuses beside
-    those that every operation may answer. ``extension`` marks what the API does not have.
+    those that every operation may answer. ``media_type`` is that of the success answer. ``extension`` marks what the API does not have.
     """
 
     id: str
@@ -42,6 +42,7 @@ class Operation:
     page_size: int = 100
     errors: tuple[int, ...] = ()
     description: str = ""
+    media_type: str = "application/json"
     extension: bool = False
 
 

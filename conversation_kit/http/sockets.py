@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
@@ -19,8 +18,8 @@ from conversation_kit.http.mounting import Message, Scope, Send
 from conversation_kit.http.pipes import Pipe
 from conversation_kit.http.requests import EventBody
 from conversation_kit.http.responses import Answer
-from conversation_kit.http.streams import position, pump
-from conversation_kit.live.subscriptions import Subscription
+from conversation_kit.http.streams import Line, position, pump
+from conversation_kit.live.inboxes import Inbox, Item
 from conversation_kit.live.topics import Published
 
 MAX_FRAME = 69_632
@@ -39,115 +38,156 @@ CLOSE_CODES: Final[Mapping[str, int]] = {
 }
 """RFC 6455, 7.4.1, by the code of what ended the stream; everything else is about what the client may do."""
 
-Permit = Callable[[Mapping[str, Any]], None]
-"""Raises when the caller's access list does not let these top-level fields be posted."""
+Permit = Callable[[str, Mapping[str, Any]], None]
+"""Raises when the caller's access list does not let these top-level fields be posted to this conversation."""
+
+T = TypeVar("T", bound=Item)
 
 
 class Frame(EventBody):
-    """What a client sends: an event, and whatever it wants to know the answer by."""
+    """What a client sends: an event, for which conversation where that is not plain, and whatever it wants to know the answer by."""
 
+    conversation_id: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     tid: Annotated[str, Field(max_length=255)] | int | None = None
 
 
-class SocketLine:
-    """One text frame for each event; an empty object is a heartbeat, and whatever has ``rid`` is no event."""
+class SocketLine(Generic[T]):
+    """One text frame for each event; an empty object is a heartbeat, and whatever has ``rid`` is no event.
 
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-        self._kind = ("web socket", prefix)
+    ``frame`` is how one event is put, ``first`` tells what comes before all of them.
+    """
+
+    def __init__(self, frame: Callable[[T], str], first: Callable[[], Iterable[Message]] = tuple) -> None:
+        self._frame = frame
+        self._first = first
 
     def hello(self) -> Iterable[Message]:
         """See ``Line.hello``."""
         yield {"type": "websocket.accept"}
+        yield from self._first()
 
-    def one(self, item: Published) -> Message:
+    def one(self, item: T) -> Message:
         """See ``Line.one``."""
-        return {"type": "websocket.send", "text": item.frame(self._kind, self._frame)}
+        return {"type": "websocket.send", "text": self._frame(item)}
 
-    def many(self, items: Sequence[Published]) -> Iterable[Message]:
+    def many(self, items: Sequence[T]) -> Iterable[Message]:
         """See ``Line.many``."""
         return map(self.one, items)
 
     def heartbeat(self) -> Message:
         """See ``Line.heartbeat``. A server's own pings are nothing that a page can see."""
-        return _text({})
+        return text_frame({})
 
     def goodbye(self, end: StreamEnded) -> Iterable[Message]:
         """See ``Line.goodbye``: the reason as a frame, and as the close code with the error's code."""
-        yield _text({"rid": None, "code": end.code, "description": end.description})
+        yield text_frame({"rid": None, "code": end.code, "description": end.description})
         yield {"type": "websocket.close", "code": CLOSE_CODES.get(end.code, POLICY), "reason": end.code}
 
-    def _frame(self, event: Event) -> str:
-        return located(event.data, self._prefix)
 
-
-def _text(value: Any) -> Message:
+def text_frame(value: Any) -> Message:
+    """A frame with this value as JSON."""
     return {"type": "websocket.send", "text": to_json(value).decode()}
 
 
-@dataclass(slots=True)
-class Socket:
-    """One WebSocket on a conversation's events."""
+class Socket(Generic[T]):
+    """One WebSocket: what arrives in an inbox goes out, and events come in, for ``conversation_id`` if there is only one.
 
-    call: Call
-    permit: Permit
+    ``listen`` makes the inbox. Raises ``invalid_cursor``.
+    """
+
+    __slots__ = ("_call", "_conversation_id", "_line", "_listen_to", "_permit")
+
+    def __init__(
+        self, call: Call, permit: Permit, listen: Callable[[], tuple[Inbox[T], Line[T]]], conversation_id: str | None = None
+    ) -> None:
+        self._call = call
+        self._permit = permit
+        self._listen_to = listen
+        self._conversation_id = conversation_id
 
     async def serve(self, send: Send) -> None:
         """Accept it and serve it until either side closes; refuse it if it may not be."""
-        call = self.call
-        conversation_id = call.params["conversation_id"]
+        call = self._call
         started = False
         try:
-            subscription = call.acting.subscribe(conversation_id, after=position(call.query, call.header(b"last-event-id")))
+            inbox, line = self._listen_to()
             with call.streams.opened(call.acting.principal):
-                async with subscription:
+                async with inbox:
                     started = True
-                    await self._run(subscription, Pipe(send, subscription.wake))
+                    await self._run(inbox, line, Pipe(send, inbox.wake))
         except Exception as error:
             if started:
                 raise
             await refuse(answer_error(error, call.path), call.scope, send)
 
-    async def _run(self, subscription: Subscription, pipe: Pipe) -> None:
-        streams, principal = self.call.streams, self.call.acting.principal
-        deadline = streams.deadline(principal, self.call.acting.core.clock())
-        subscription.group.start_soon(self._listen, subscription, pipe)
-        line = SocketLine(self.call.links.event(self.call.params["conversation_id"], ""))
-        await pump(subscription, pipe, line, deadline, streams.limits.heartbeat_seconds)
+    async def _run(self, inbox: Inbox[T], line: Line[T], pipe: Pipe) -> None:
+        streams, principal = self._call.streams, self._call.acting.principal
+        deadline = streams.deadline(principal, self._call.acting.core.clock())
+        inbox.group.start_soon(self._listen, inbox, pipe)
+        await pump(inbox, pipe, line, deadline, streams.limits.heartbeat_seconds)
 
-    async def _listen(self, subscription: Subscription, pipe: Pipe) -> None:
+    async def _listen(self, inbox: Inbox[T], pipe: Pipe) -> None:
         """Carry out what the client sends, one frame after the other, until it goes or has to."""
-        bucket = _Bucket(self.call.streams.limits.frames_per_second)
+        bucket = _Bucket(self._call.streams.limits.frames_per_second)
         try:
             while True:
-                message = await self.call.receive()
+                message = await self._call.receive()
                 if message["type"] == "websocket.disconnect":
                     break
                 bucket.take()
-                await pipe.write(_text(await self._answer(_frame_text(message))))
+                await pipe.write(text_frame(await self._answer(_frame_text(message))))
         except StreamEnded as end:
-            subscription.end(end)
+            inbox.end(end)
             return
         except OSError:
             pass  # it has gone
-        subscription.group.cancel_scope.cancel()
+        inbox.group.cancel_scope.cancel()
 
     async def _answer(self, text: bytes) -> dict[str, Any]:
         rid: str | int | None = None
         try:
-            rid, frame = _parse(text, self.permit)
-            event = await self.call.acting.events.create(
-                self.call.params["conversation_id"], frame.type, frame.body, sender=frame.sender, to=frame.to
-            )
+            rid, conversation_id, frame = self._parse(text)
+            event = await self._call.acting.events.create(conversation_id, frame.type, frame.body, sender=frame.sender, to=frame.to)
         except Exception as error:
             if isinstance(error, _Unreadable):
                 rid, error = error.rid, error.error
-            answer: dict[str, Any] = from_json(answer_error(error, self.call.path).body)
+            answer: dict[str, Any] = from_json(answer_error(error, self._call.path).body)
             return {"rid": rid, **answer}
         if event.id is None:
             return {"rid": rid, "timestamp": event.fields["timestamp"]}
-        href = self.call.links.event(event.conversation_id, event.id)
+        href = self._call.links.event(event.conversation_id, event.id)
         return {"rid": rid, "id": str(event.id), "timestamp": event.fields["timestamp"], "href": href}
+
+    def _parse(self, text: bytes) -> tuple[str | int | None, str, Frame]:
+        rid: str | int | None = None
+        try:
+            try:
+                fields = from_json(text)
+            except ValueError as error:
+                raise InvalidInput({"frame": "must be JSON"}) from error
+            if not isinstance(fields, dict):
+                raise InvalidInput({"frame": "must be an object"})
+            given = fields.get("tid")
+            if isinstance(given, (str, int)) and not isinstance(given, bool) and len(str(given)) <= 255:
+                rid = given
+            try:
+                frame = Frame.model_validate_json(text)
+            except ValidationError as error:
+                raise invalid_body(error) from error
+            conversation_id = self._conversation_of(frame)
+            self._permit(conversation_id, fields)
+        except Exception as error:
+            raise _Unreadable(rid, error) from error
+        return rid, conversation_id, frame
+
+    def _conversation_of(self, frame: Frame) -> str:
+        own, named = self._conversation_id, frame.conversation_id
+        if own is not None and named not in (None, own):
+            raise InvalidInput({"conversation_id": "is another conversation than the one that this WebSocket is of"})
+        found = own or named
+        if found is None:
+            raise InvalidInput({"conversation_id": "is needed here, where the events of several conversations go"})
+        return found
 
 
 class _Unreadable(Exception):
@@ -156,28 +196,6 @@ class _Unreadable(Exception):
     def __init__(self, rid: str | int | None, error: Exception) -> None:
         self.rid = rid
         self.error = error
-
-
-def _parse(text: bytes, permit: Permit) -> tuple[str | int | None, Frame]:
-    rid: str | int | None = None
-    try:
-        try:
-            fields = from_json(text)
-        except ValueError as error:
-            raise InvalidInput({"frame": "must be JSON"}) from error
-        if not isinstance(fields, dict):
-            raise InvalidInput({"frame": "must be an object"})
-        given = fields.get("tid")
-        if isinstance(given, (str, int)) and not isinstance(given, bool) and len(str(given)) <= 255:
-            rid = given
-        try:
-            frame = Frame.model_validate_json(text)
-        except ValidationError as error:
-            raise invalid_body(error) from error
-        permit(fields)
-    except Exception as error:
-        raise _Unreadable(rid, error) from error
-    return rid, frame
 
 
 def _frame_text(message: Message) -> bytes:
@@ -190,6 +208,22 @@ def _frame_text(message: Message) -> bytes:
     if len(frame) > MAX_FRAME:
         raise StreamEnded(f"A frame may have {MAX_FRAME} bytes.", "http:error:payload-too-large")
     return frame
+
+
+def events(call: Call, permit: Permit) -> Socket[Published]:
+    """The WebSocket of a conversation's events."""
+    conversation_id = call.params["conversation_id"]
+    prefix = call.links.event(conversation_id, "")
+    kind = ("web socket", prefix)
+
+    def put(event: Event) -> str:
+        return located(event.data, prefix)
+
+    def listen() -> tuple[Inbox[Published], Line[Published]]:
+        subscription = call.acting.subscribe(conversation_id, after=position(call.query, call.header(b"last-event-id")))
+        return subscription, SocketLine(lambda item: item.frame(kind, put))
+
+    return Socket(call, permit, listen, conversation_id)
 
 
 class _Bucket:

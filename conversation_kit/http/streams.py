@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import anyio
 
@@ -22,8 +22,10 @@ from conversation_kit.http.pipes import Pipe
 from conversation_kit.http.queries import MAX_INDEX
 from conversation_kit.http.stopping import Signals
 from conversation_kit.http.tickets import Tickets
-from conversation_kit.live.subscriptions import Subscription
-from conversation_kit.live.topics import Published
+from conversation_kit.live.inboxes import Inbox, Item
+
+T = TypeVar("T", bound=Item)
+L = TypeVar("L", bound=Item, contravariant=True)
 
 logger = logging.getLogger("conversation_kit")
 
@@ -115,18 +117,18 @@ class Streams:
         return Deadline(time.monotonic() + age, end)
 
 
-class Line(Protocol):
+class Line(Protocol[L]):
     """How events go over one kind of connection."""
 
     def hello(self) -> Iterable[Message]:
         """The first messages."""
         ...
 
-    def one(self, item: Published) -> Message:
+    def one(self, item: L) -> Message:
         """The message for one event."""
         ...
 
-    def many(self, items: Sequence[Published]) -> Iterable[Message]:
+    def many(self, items: Sequence[L]) -> Iterable[Message]:
         """The messages for several events."""
         ...
 
@@ -139,14 +141,14 @@ class Line(Protocol):
         ...
 
 
-async def pump(subscription: Subscription, pipe: Pipe, line: Line, deadline: Deadline, heartbeat_seconds: float) -> None:
-    """Write a subscription's events to a connection until either has an end."""
+async def pump(inbox: Inbox[T], pipe: Pipe, line: Line[T], deadline: Deadline, heartbeat_seconds: float) -> None:
+    """Write what arrives to a connection until either has an end."""
 
-    def write_now(item: Published) -> bool:
+    def write_now(item: T) -> bool:
         return pipe.write_now(line.one(item))
 
     messages = line.hello()
-    subscription.write = write_now
+    inbox.write = write_now
     try:
         while True:
             with anyio.move_on_after(min(STUCK_SECONDS, max(deadline.left, GOODBYE_SECONDS))) as limit:
@@ -155,9 +157,9 @@ async def pump(subscription: Subscription, pipe: Pipe, line: Line, deadline: Dea
                     await pipe.write(message)
             if limit.cancelled_caught and deadline.left:
                 return  # who does not read does not read why either
-            items: Sequence[Published] | None = None
+            items: Sequence[T] | None = None
             with anyio.move_on_after(min(heartbeat_seconds, deadline.left)):
-                items = await subscription.take()
+                items = await inbox.take()
             if not deadline.left:
                 raise deadline.end
             messages = [line.heartbeat()] if items is None else line.many(items)
@@ -167,7 +169,7 @@ async def pump(subscription: Subscription, pipe: Pipe, line: Line, deadline: Dea
     except OSError as error:
         logger.debug("a client of a live stream has gone: %r", error)
     finally:
-        subscription.write = None
+        inbox.write = None
         pipe.close()
 
 

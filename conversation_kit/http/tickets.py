@@ -104,19 +104,29 @@ async def create(call: Call) -> Answer:
     """Create a ticket for the stream of a conversation."""
     conversation_id = call.params["conversation_id"]
     await call.raw()
-    principal, path = call.acting.principal, f"/conversations/{conversation_id}/events"
-    if principal.acl is not None and not call.is_covered(principal.acl, "GET", path):
+    acl, path = call.acting.principal.acl, f"/conversations/{conversation_id}/events"
+    if acl is not None and not call.is_covered(acl, "GET", path):
         raise Forbidden("The token's acl does not cover reading this stream.")
-    may_post = principal.acl is None or (not principal.acl.reads_fields and call.is_covered(principal.acl, "POST", path))
     await call.acting.events.page(conversation_id, EventRange(size=1))
-    ticket = call.streams.tickets.issue(principal, path, may_post=may_post)
+    return answer(call, path, may_post=may_post(call, path))
+
+
+def may_post(call: Call, path: str) -> bool:
+    """Whether the caller's access list lets every event be posted to ``path``."""
+    acl = call.acting.principal.acl
+    return acl is None or (not acl.reads_fields and call.is_covered(acl, "POST", path))
+
+
+def answer(call: Call, path: str, *, may_post: bool) -> Answer:
+    """A ticket of the caller's for the stream at ``path``."""
+    ticket = call.streams.tickets.issue(call.acting.principal, path, may_post=may_post)
     expires = datetime.fromtimestamp(time.time() + LIFETIME, UTC)
-    answer: answers.StreamTicket = {
+    made: answers.StreamTicket = {
         "ticket": ticket,
-        "href": call.links.stream(conversation_id, ticket),
+        "href": call.links.stream(path, ticket),
         "timestamp": {"expires": to_text(expires)},
     }
-    return Answer.json(answer, 201, {"Cache-Control": "no-store"})
+    return Answer.json(made, 201, {"Cache-Control": "no-store"})
 
 
 EXTENSIONS = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from heapq import nsmallest
+from operator import attrgetter
 from threading import get_ident
 from typing import Protocol
 
@@ -32,10 +34,38 @@ ABREAST = 32
 """Topics whose logs are read at once."""
 
 
-class Member(Subscriber, Protocol):
-    """A subscriber with a task group, in which something can run for all of them."""
+MEMBERSHIP = frozenset({"member:invited", "member:joined", "member:left"})
+"""The types of the events after which somebody's conversations are others."""
+
+PEOPLE_SECONDS = 1.0
+PEOPLE_AT_ONCE = 16
+"""How often the conversations of those who listen to all of theirs are looked at where nobody announces anything, and for how many users
+within a tick at most: where there are more of them it is less often."""
+
+
+class Listener(Protocol):
+    """Who is served in one event loop, with a task group in which something can run for all of them."""
 
     group: TaskGroup
+
+    def end(self, error: StreamEnded) -> None:
+        """Listen no more."""
+
+
+class Watched:
+    """A user whose conversations are watched over, when their watchers were last told to look, and who they are."""
+
+    __slots__ = ("told", "watchers")
+
+    def __init__(self) -> None:
+        self.told = time.monotonic()
+        self.watchers: dict[Callable[[], None], None] = {}
+
+    def tell(self) -> None:
+        """Let them look."""
+        self.told = time.monotonic()
+        for watcher in self.watchers:
+            watcher()
 
 
 class Live:
@@ -64,18 +94,19 @@ class Live:
         if self.broker is not None:
             self._tell(self.broker, signals)
 
-    def enter(self, member: Member, topic: Callable[[], Topic]) -> Topic:
-        """Let ``member`` listen; ``topic`` makes its topic if there is none yet."""
+    def enter(self, listener: Listener) -> Circle:
+        """Let ``listener`` into the circle of its event loop, where it can follow topics and watch over people."""
         circle = self.circles.get(get_ident())
         if circle is None:
             circle = self.circles[get_ident()] = Circle(self.broker)
-        return circle.enter(member, topic)
+        circle.enter(listener)
+        return circle
 
-    def leave(self, member: Member) -> None:
+    def leave(self, listener: Listener) -> None:
         """Undo ``enter``."""
         circle = self.circles[get_ident()]
-        circle.leave(member)
-        if not circle.members:
+        circle.leave(listener)
+        if not circle.listeners:
             del self.circles[get_ident()]
 
     def hang_up(self) -> None:
@@ -100,12 +131,17 @@ class Live:
 
     def _tell(self, broker: Broker, signals: Sequence[Signal]) -> None:
         last: dict[tuple[str, str], int] = {}
+        people: dict[tuple[str, str], tuple[str, ...]] = {}
         for signal in signals:
             if isinstance(signal, EventCreated) and signal.event.id is not None:
-                last[signal.event.application_id, signal.event.conversation_id] = signal.event.id
+                event = signal.event
+                conversation = event.application_id, event.conversation_id
+                last[conversation] = signal.event.id
+                if event.type in MEMBERSHIP:
+                    people[conversation] = (*people.get(conversation, ()), event.body["user"]["id"])
         if last:
             try:
-                broker.tell([Wake(*conversation, id) for conversation, id in last.items()])
+                broker.tell([Wake(*conversation, id, people.get(conversation, ())) for conversation, id in last.items()])
             except Exception as error:
                 logger.warning("the broker could not be told, so that others learn of it later: %r", error)
 
@@ -120,38 +156,56 @@ class Circle:
     def __init__(self, broker: Broker | None) -> None:
         self._broker = broker
         self.topics: dict[tuple[str, str | None] | None, Topic] = {}
-        self.members: dict[Member, Topic] = {}
+        self.listeners: dict[Listener, None] = {}
+        self.people: dict[tuple[str, str], Watched] = {}
         self.hangs_up = False
         self.gone = anyio.Event()
-        self._reader: Member | None = None
+        self._reader: Listener | None = None
         self._due: set[Topic] = set()
         self._nudge = anyio.Event()
         self._failed = False
         self._polled = time.monotonic()
 
-    def enter(self, member: Member, make: Callable[[], Topic]) -> Topic:
+    def enter(self, listener: Listener) -> None:
         """See ``Live.enter``."""
-        topic = make()
-        topic = self.topics.setdefault((topic.application_id, topic.conversation_id), topic)
-        topic.subscribers[member] = None
-        self.members[member] = topic
+        self.listeners[listener] = None
         if self._reader is None:
-            self._appoint(member)
-        return topic
+            self._appoint(listener)
 
-    def leave(self, member: Member) -> None:
+    def leave(self, listener: Listener) -> None:
         """See ``Live.leave``."""
-        topic = self.members.pop(member)
-        del topic.subscribers[member]
-        if not topic.subscribers:
-            del self.topics[topic.application_id, topic.conversation_id]
-        if self._reader is member:
+        del self.listeners[listener]
+        if self._reader is listener:
             self._reader = None
-            for other in self.members:
+            for other in self.listeners:
                 self._appoint(other)
                 break
-        if not self.members:
+        if not self.listeners:
             self.gone.set()
+
+    def follow(self, make: Callable[[], Topic], subscriber: Subscriber) -> Topic:
+        """Let ``subscriber`` hear what is published; ``make`` makes its topic if there is none yet."""
+        topic = make()
+        topic = self.topics.setdefault((topic.application_id, topic.conversation_id), topic)
+        topic.subscribers[subscriber] = None
+        return topic
+
+    def unfollow(self, topic: Topic, subscriber: Subscriber) -> None:
+        """Undo ``follow``."""
+        del topic.subscribers[subscriber]
+        if not topic.subscribers:
+            del self.topics[topic.application_id, topic.conversation_id]
+
+    def watch(self, application_id: str, user_id: str, watcher: Callable[[], None]) -> None:
+        """Call ``watcher`` whenever the user's conversations may be others than before; it may be for nothing."""
+        self.people.setdefault((application_id, user_id), Watched()).watchers[watcher] = None
+
+    def unwatch(self, application_id: str, user_id: str, watcher: Callable[[], None]) -> None:
+        """Undo ``watch``."""
+        watched = self.people[application_id, user_id]
+        del watched.watchers[watcher]
+        if not watched.watchers:
+            del self.people[application_id, user_id]
 
     def publish(self, signals: Sequence[Signal]) -> None:
         """See ``Live.publish``."""
@@ -163,6 +217,8 @@ class Circle:
                     topic.publish(event)
                     if topic.has_gap:
                         self._read_soon(topic)
+                if self.people and event.type in MEMBERSHIP:
+                    self._tell(event.application_id, event.body["user"]["id"])
             elif isinstance(signal, ConversationDeleted):
                 topic = self.topics.get((signal.application_id, signal.conversation.id))
                 if topic is not None:
@@ -173,33 +229,41 @@ class Circle:
         topic = self.topics.get((wake.application_id, wake.conversation_id))
         if topic is not None and topic.next is not None and wake.last_id >= topic.next:
             self._read_soon(topic)
+        if self.people:
+            for user_id in wake.user_ids:
+                self._tell(wake.application_id, user_id)
 
     def end(self, error: StreamEnded) -> None:
         """End all of them."""
-        for member in tuple(self.members):
-            member.end(error)
+        for listener in tuple(self.listeners):
+            listener.end(error)
+
+    def _tell(self, application_id: str, user_id: str) -> None:
+        watched = self.people.get((application_id, user_id))
+        if watched is not None:
+            watched.tell()
 
     def _read_soon(self, topic: Topic) -> None:
         self._due.add(topic)
         self._nudge.set()
 
-    def _appoint(self, member: Member) -> None:
-        self._reader = member
-        member.group.start_soon(self._follow_the_log, member)
+    def _appoint(self, listener: Listener) -> None:
+        self._reader = listener
+        listener.group.start_soon(self._follow_the_log, listener)
         if self._broker is not None:
-            member.group.start_soon(self._hear_others, self._broker, member)
+            listener.group.start_soon(self._hear_others, self._broker, listener)
 
-    async def _hear_others(self, broker: Broker, member: Member) -> None:
-        while self._reader is member:
+    async def _hear_others(self, broker: Broker, listener: Listener) -> None:
+        while self._reader is listener:
             try:
                 await broker.listen(self.hear)
             except Exception as error:
                 logger.warning("the broker is not heard, so that events of other processes come later: %r", error)
             await anyio.sleep(LISTEN_AGAIN_SECONDS)
 
-    async def _follow_the_log(self, member: Member) -> None:
+    async def _follow_the_log(self, listener: Listener) -> None:
         """Read what is missing when it is known to be, and everything once in a while."""
-        while self._reader is member:
+        while self._reader is listener:
             with anyio.move_on_after(TICK_SECONDS):
                 await self._nudge.wait()
                 self._nudge = anyio.Event()
@@ -207,6 +271,7 @@ class Circle:
                 self.hangs_up = False
                 self.end(stopping())
             now = time.monotonic()
+            self._look_after_people(now)
             due, self._due = self._due, set()
             if now - self._polled >= POLL_SECONDS:
                 self._polled = now
@@ -216,6 +281,11 @@ class Circle:
                 async with anyio.create_task_group() as group:
                     for topic in topics[first : first + ABREAST]:
                         group.start_soon(self._read, topic)
+
+    def _look_after_people(self, now: float) -> None:
+        overdue = [watched for watched in self.people.values() if now - watched.told >= PEOPLE_SECONDS]
+        for watched in nsmallest(PEOPLE_AT_ONCE, overdue, key=attrgetter("told")):
+            watched.tell()
 
     async def _read(self, topic: Topic) -> None:
         try:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from conversation_kit.domain.principals import Principal
+from conversation_kit.live.feeds import Feed
 from conversation_kit.live.subscriptions import Subscription
 from conversation_kit.services.conversations import Conversations
 from conversation_kit.services.core import Core
 from conversation_kit.services.events import Events
 from conversation_kit.services.legs import Legs
-from conversation_kit.services.listening import subscribe
+from conversation_kit.services.listening import feed, subscribe
 from conversation_kit.services.members import Members
 from conversation_kit.services.users import Users
 
@@ -55,6 +56,15 @@ class Acting:
         For who may read events: entering raises ``conversation_not_found``, ``Forbidden``, or ``invalid_cursor``. See ``Subscription``.
         """
         return subscribe(self.core, self.principal, conversation_id, after)
+
+    def feed(self, user_id: str | None = None, *, after: str | None = None) -> Feed:
+        """The events of all conversations of a user, of oneself if none is named, as they come, and invitations to others.
+
+        ``after`` is the ``cursor`` of an earlier feed of the same user, ``"0"`` for everything since each membership began; otherwise it
+        begins with the next event that comes. For admins and the user: entering raises ``user_not_found``, ``Forbidden``, or
+        ``InvalidInput`` for a cursor of somebody else or of the future. See ``Feed``.
+        """
+        return feed(self.core, self.principal, user_id, after)
 
 
 class Chat:
@@ -105,3 +115,7 @@ class Chat:
     def subscribe(self, conversation_id: str, *, after: int | None = None) -> Subscription:
         """Live events of one of the default application's conversations, as ``Acting.subscribe`` has it."""
         return self.host.subscribe(conversation_id, after=after)
+
+    def feed(self, user_id: str, *, after: str | None = None) -> Feed:
+        """Live events of all conversations of one of the default application's users, as ``Acting.feed`` has it."""
+        return self.host.feed(user_id, after=after)

@@ -185,7 +185,7 @@ async def test_head_and_other_accepts_are_what_they_were() -> None:
 
 
 async def test_one_who_does_not_read_is_dropped_and_hurts_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("conversation_kit.live.subscriptions.PATIENCE", 0.0)
+    monkeypatch.setattr("conversation_kit.live.inboxes.PATIENCE", 0.0)
     async with open_world() as world, stream(world, "max") as slow, stream(world, "ana") as quick:
         slow.reads = anyio.Event()
         said = []

@@ -29,7 +29,7 @@ from conversation_kit import (
     Subscription,
     Wake,
 )
-from conversation_kit.live import subscriptions
+from conversation_kit.live import followers, inboxes
 from tests.world import World, make_kit, open_world
 
 pytestmark = pytest.mark.anyio
@@ -198,7 +198,7 @@ async def test_a_broker_lets_others_know_at_once(tmp_path: Path) -> None:
 
 
 async def test_a_storage_or_an_authorize_that_fails_for_a_while_costs_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subscriptions, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(followers, "RETRY_SECONDS", 0.01)
     failures: list[Exception] = [StorageUnavailable("later"), RuntimeError("the host's own")]
 
     def authorize(request: AccessRequest) -> None:
@@ -271,13 +271,13 @@ async def test_one_that_takes_nothing_is_dropped_when_too_much_waits_for_too_lon
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     async with open_world() as world, world.kit.subscribe(world.conversation) as slow, world.kit.subscribe(world.conversation) as quick:
-        for number in range(subscriptions.MAX_EVENTS):
+        for number in range(inboxes.MAX_EVENTS):
             await world.say(str(number))
         assert len(await take(quick, 64)) == 64
-        assert len(slow._queue) == subscriptions.MAX_EVENTS
+        assert len(slow._waiting) == inboxes.MAX_EVENTS
         now = 2.0
         await world.say("one too many")
-        assert slow._queue == []
+        assert slow._waiting == []
         with pytest.raises(StreamEnded) as ended:
             await take(slow, 1)
         assert ended.value.code == "stream:error:too-slow"

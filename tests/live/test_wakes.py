@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from conversation_kit import Wake
 from conversation_kit.wakes import MAX_PENDING, MAX_TEXT, Pending, read, write
 
-WAKES = st.builds(Wake, st.text(max_size=300), st.text(max_size=300), st.integers(1, 2**53))
+WAKES = st.builds(
+    Wake, st.text(max_size=300), st.text(max_size=300), st.integers(1, 2**53), st.lists(st.text(max_size=60), max_size=5).map(tuple)
+)
 
 
 @given(st.lists(WAKES, max_size=40))

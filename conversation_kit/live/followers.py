@@ -1,0 +1,106 @@
+"""The way of one listener through one conversation: from the log until it has caught up, then from what is announced."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import anyio
+
+from conversation_kit.domain.errors import HookFailed, RequestError, StorageUnavailable, StreamEnded
+from conversation_kit.domain.events import Event, EventPage
+from conversation_kit.domain.reading import EventRange
+from conversation_kit.live.topics import Published, Read, Topic
+
+PAGE = 100
+"""Events that are read from the log at once."""
+
+RETRY_SECONDS = 1.0
+STALE_SECONDS = 0.01
+
+
+class Reader(Protocol):
+    """Whom the events of a follower are for."""
+
+    def arrive(self, follower: Follower, item: Published) -> None:
+        """Take the next event, which was published just now."""
+
+    def keep(self, follower: Follower, item: Published) -> None:
+        """Take the next event, which was read from the log because it was asked for."""
+
+    def stray(self, follower: Follower) -> None:
+        """The follower has fallen behind: call ``read_on`` until it follows again."""
+
+    def lose(self, follower: Follower, error: StreamEnded | RequestError) -> None:
+        """There is no more for the follower to read."""
+
+
+class Follower:
+    """A position in a conversation's log, and whether what is published there is next. Every event is handed on once, in the order of ids.
+
+    ``read`` reads the log with the rights of the reader, whose user's id is ``user_id``. ``next`` is the id of the event that comes next.
+    """
+
+    __slots__ = ("_read", "_reader", "is_following", "next", "topic", "user_id")
+
+    def __init__(self, read: Read, reader: Reader) -> None:
+        self.topic: Topic
+        self.user_id: str | None = None
+        self.next = 1
+        self.is_following = False
+        self._read = read
+        self._reader = reader
+
+    def deliver(self, item: Published) -> None:
+        """See ``Subscriber.deliver``."""
+        if not self.is_following:
+            return
+        id = item.event.id
+        if id is not None:
+            if id < self.next:
+                return
+            self.next = id + 1
+        self._reader.arrive(self, item)
+
+    def fall_behind(self) -> None:
+        """See ``Subscriber.fall_behind``."""
+        self.is_following = False
+        self._reader.stray(self)
+
+    def end(self, error: StreamEnded | RequestError) -> None:
+        """See ``Subscriber.end``."""
+        self.is_following = False
+        self._reader.lose(self, error)
+
+    def follow(self) -> None:
+        """Take what is published from here on, if that leaves nothing out."""
+        self.is_following = self.topic.admits(self.next)
+
+    def rewind(self, id: int) -> None:
+        """Read on from this event, which has been handed on and got lost."""
+        self.next = id
+        self.fall_behind()
+
+    async def read_on(self) -> None:
+        """Hand on the next page of the log, and follow after the last one. A storage that cannot answer is asked again later."""
+        try:
+            page = await self._read(EventRange(size=PAGE, start_id=self.next))
+        except RequestError as error:
+            self.end(error)
+            return
+        except (StorageUnavailable, HookFailed):
+            await anyio.sleep(RETRY_SECONDS)
+            return
+        self.fill(page)
+        if len(page.ids) < PAGE:
+            # Nobody else gets a turn before those of the page are taken.
+            self.follow()
+        if not page.ids and not self.is_following:
+            # What was announced is not in sight yet: the database has several servers, and they are not in step.
+            await anyio.sleep(STALE_SECONDS)
+
+    def fill(self, page: EventPage) -> None:
+        """Hand on what is next on a page that was read."""
+        for id, data in page.rows:
+            if id >= self.next:
+                self.next = id + 1
+                self._reader.keep(self, Published(Event(page.application_id, page.conversation_id, id, data)))
