@@ -31,6 +31,7 @@ pytest.register_assert_rewrite(
             "contract_legs",
             "contract_members",
             "contract_paging",
+            "contract_pointers",
             "contract_races",
             "contract_scenes",
             "contract_transactions",

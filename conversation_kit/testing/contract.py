@@ -14,6 +14,7 @@ from conversation_kit.testing.contract_isolation import IsolationContract
 from conversation_kit.testing.contract_legs import LegsContract
 from conversation_kit.testing.contract_members import MembersContract
 from conversation_kit.testing.contract_paging import PagingContract
+from conversation_kit.testing.contract_pointers import PointersContract
 from conversation_kit.testing.contract_races import RacesContract
 from conversation_kit.testing.contract_scenes import ScenesContract
 from conversation_kit.testing.contract_transactions import TransactionsContract
@@ -35,6 +36,7 @@ class StorageContract(
     LegsContract,
     AccessContract,
     EventsContract,
+    PointersContract,
     ChangesContract,
     ScenesContract,
     MembersContract,

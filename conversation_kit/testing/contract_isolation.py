@@ -41,6 +41,7 @@ EACH = (
     Doing("rename", room=0, choice=3),
     Doing("member", user=0, choice=2),
     Doing("receive", choice=1, at=101),
+    Doing("see", choice=0),
     Doing("rewrite", choice=0),
     Doing("leg", choice=0, at=103),
     Doing("remove_leg", choice=1),

@@ -90,7 +90,8 @@ async def _change(doing: Doing, storage: Storage, application_id: str, work: Cal
 def seen(scene: Scene) -> object:
     """A scene in a form that does not depend on the order of what has none."""
     members, legs = [sorted(things, key=lambda thing: thing.id) for things in (scene.members, scene.legs)]
-    return scene.conversation, scene.caller, scene.user, members, dict(sorted(scene.events.items())), legs
+    events = {id: (event, event.messages) for id, event in sorted(scene.events.items())}
+    return scene.conversation, scene.caller, scene.user, members, events, legs
 
 
 async def _create_user(doing: Doing, storage: Storage, application_id: str) -> object:
@@ -117,7 +118,7 @@ async def _create_conversation(doing: Doing, storage: Storage, application_id: s
 async def _say(doing: Doing, storage: Storage, application_id: str) -> object:
     def work(draft: Draft) -> None:
         for number in range(doing.choice + 1):
-            draft.append("text", {"text": f"{application_id} at {doing.at}: {number}"}, sender=doing.member_id)
+            draft.append("text", {"text": f"{application_id} at {doing.at}: {number}"}, sender=doing.member_id, is_message=True)
 
     return await _change(doing, storage, application_id, work)
 
@@ -155,6 +156,15 @@ async def _receive(doing: Doing, storage: Storage, application_id: str) -> objec
     return await _change(doing, storage, application_id, _with_event(doing, lambda draft: draft.receipt(receipt)))
 
 
+async def _see(doing: Doing, storage: Storage, application_id: str) -> object:
+    def work(draft: Draft) -> None:
+        if draft.member(doing.member_id) is None:
+            raise Rejected("test:error:no-member", "There is no such member.")
+        draft.see(doing.member_id, draft.scene.events[doing.event_id])
+
+    return await _change(doing, storage, application_id, _with_event(doing, work))
+
+
 async def _rewrite(doing: Doing, storage: Storage, application_id: str) -> object:
     def work(draft: Draft) -> None:
         draft.rewrite(draft.compose(doing.event_id, "text", {"gone": doing.at}))
@@ -187,6 +197,7 @@ DOINGS: Mapping[str, Callable[[Doing, Storage, str], Awaitable[object]]] = {
     "rename": _rename,
     "member": _member,
     "receive": _receive,
+    "see": _see,
     "rewrite": _rewrite,
     "leg": _leg,
     "remove_leg": _remove_leg,

@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 
-from conversation_kit import ConfigurationError, Migration
+from conversation_kit import ConfigurationError, ConversationKit, HostAuthenticator, Migration, unread
 from conversation_kit_sql import SCHEMA_VERSION, SQLStorage, migrate
 from conversation_kit_sql.schema import SCRIPTS, run_revisions
 from conversation_kit_sql.tables import make_tables
@@ -103,6 +103,30 @@ async def test_data_of_every_released_schema_are_read_by_this_release(url: str, 
         await stored.check(storage)
     finally:
         await storage.close()
+
+
+async def test_what_was_said_before_there_were_pointers_counts_as_read(url: str) -> None:
+    with connected(url) as connection:
+        run_revisions(connection, PREFIX, None, FIRST)
+        stored.fill(connection, PREFIX)
+    kit = ConversationKit(storage=SQLStorage(url), auth=HostAuthenticator(lambda scope: None))
+    assert await kit.migrate() == Migration(FIRST, SCHEMA_VERSION)
+    admin, ana = kit.application(stored.A), kit.as_user("Ana", application_id=stored.A)
+
+    async def read_by(user_id: str) -> tuple[int, int]:
+        ((conversation, member),) = (await admin.users.conversations(user_id)).items
+        return member.seen, unread(conversation, member)
+
+    async with kit.lifespan():
+        assert (await read_by("USR-1"), await read_by("USR-2")) == ((0, 0), (0, 0))
+        await admin.events.create("CON-1", "text", {"text": "new"})
+        assert (await read_by("USR-1"), await read_by("USR-2")) == ((0, 1), (0, 1))
+        await ana.events.create("CON-1", "event:seen", {"event_id": 3})
+        assert await read_by("USR-1") == (3, 1)
+        own = await ana.events.create("CON-1", "text", {"text": "read"})
+        assert (await read_by("USR-1"), await read_by("USR-2")) == ((own.id, 0), (0, 2))
+        await ana.events.create("CON-1", "event:seen", {"event_id": 1})
+        assert await read_by("USR-1") == (own.id, 0)
 
 
 async def test_the_next_revision_upgrades_with_data_too(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
