@@ -58,7 +58,7 @@ def test_the_served_document_has_these_operations_and_those_that_it_calls_extens
     extensions = {
         operation["operationId"] for item in document["paths"].values() for operation in item.values() if operation.get("x-extension")
     }
-    assert extensions == {"createStreamTicket"}
+    assert extensions == {"createStreamTicket", "createUserStreamTicket", "getUserEvents"}
     assert set(operations(document)) == set(CONTRACT) | extensions
     for item in document["paths"].values():
         for operation in item.values():
