@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from pydantic_core import to_json
 
@@ -15,8 +16,7 @@ from conversation_kit.domain.principals import Principal
 from conversation_kit.http.calls import Call
 from conversation_kit.http.errors import answer_error
 from conversation_kit.http.mounting import Message, Receive, Send
-from conversation_kit.http.pipes import Pipe
-from conversation_kit.http.streams import Streams, position, pump
+from conversation_kit.http.streams import Outlet, Streams, position, pump
 from conversation_kit.live.subscriptions import Subscription
 from conversation_kit.live.topics import Published
 
@@ -29,7 +29,7 @@ class EventSourceLine:
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self._kind = ("event source", prefix)
+        self._kind = f"event source {prefix}"
 
     def hello(self) -> Iterable[Message]:
         """See ``Line.hello``."""
@@ -38,11 +38,11 @@ class EventSourceLine:
 
     def one(self, item: Published) -> Message:
         """See ``Line.one``."""
-        return {"type": "http.response.body", "body": item.frame(self._kind, self._frame), "more_body": True}
+        return item.frame(self._kind, self._message).copy()
 
     def many(self, items: Sequence[Published]) -> Iterable[Message]:
         """See ``Line.many``: one piece of the body."""
-        return [_piece(b"".join([item.frame(self._kind, self._frame) for item in items]))] if items else ()
+        return [_piece(b"".join([item.frame(self._kind, self._message)["body"] for item in items]))] if items else ()
 
     def heartbeat(self) -> Message:
         """See ``Line.heartbeat``: a comment."""
@@ -53,13 +53,13 @@ class EventSourceLine:
         body = b"" if end.is_stop else b"event: end\ndata: %s\n\n" % to_json({"code": end.code, "description": end.description})
         yield {"type": "http.response.body", "body": body}
 
-    def _frame(self, event: Event) -> bytes:
+    def _message(self, event: Event) -> dict[str, Any]:
         # No JSON text of an event has a line break in it.
         data = located(event.data, self._prefix)
-        return (f"id: {event.id}\ndata: {data}\n\n" if event.id is not None else f"data: {data}\n\n").encode()
+        return _piece((f"id: {event.id}\ndata: {data}\n\n" if event.id is not None else f"data: {data}\n\n").encode())
 
 
-def _piece(body: bytes) -> Message:
+def _piece(body: bytes) -> dict[str, Any]:
     return {"type": "http.response.body", "body": body, "more_body": True}
 
 
@@ -91,8 +91,8 @@ class EventStream:
     async def _run(self, subscription: Subscription, send: Send) -> None:
         deadline = self.streams.deadline(self.principal, self.clock())
         subscription.group.start_soon(self._watch, subscription)
-        pipe = Pipe(send, subscription.wake)
-        await pump(subscription, pipe, EventSourceLine(self.prefix), deadline, self.streams.limits.heartbeat_seconds)
+        outlet = Outlet(send, subscription.wake, EventSourceLine(self.prefix))
+        await pump(subscription, outlet, deadline, self.streams.limits.heartbeat_seconds)
 
     async def _watch(self, subscription: Subscription) -> None:
         """Notice that the client has gone."""

@@ -19,7 +19,7 @@ from conversation_kit.http.mounting import Message, Scope, Send
 from conversation_kit.http.pipes import Pipe
 from conversation_kit.http.requests import EventBody
 from conversation_kit.http.responses import Answer
-from conversation_kit.http.streams import position, pump
+from conversation_kit.http.streams import Outlet, position, pump
 from conversation_kit.live.subscriptions import Subscription
 from conversation_kit.live.topics import Published
 
@@ -54,7 +54,7 @@ class SocketLine:
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self._kind = ("web socket", prefix)
+        self._kind = f"web socket {prefix}"
 
     def hello(self) -> Iterable[Message]:
         """See ``Line.hello``."""
@@ -62,7 +62,7 @@ class SocketLine:
 
     def one(self, item: Published) -> Message:
         """See ``Line.one``."""
-        return {"type": "websocket.send", "text": item.frame(self._kind, self._frame)}
+        return item.frame(self._kind, self._message).copy()
 
     def many(self, items: Sequence[Published]) -> Iterable[Message]:
         """See ``Line.many``."""
@@ -77,8 +77,8 @@ class SocketLine:
         yield _text({"rid": None, "code": end.code, "description": end.description})
         yield {"type": "websocket.close", "code": CLOSE_CODES.get(end.code, POLICY), "reason": end.code}
 
-    def _frame(self, event: Event) -> str:
-        return located(event.data, self._prefix)
+    def _message(self, event: Event) -> dict[str, Any]:
+        return {"type": "websocket.send", "text": located(event.data, self._prefix)}
 
 
 def _text(value: Any) -> Message:
@@ -102,18 +102,18 @@ class Socket:
             with call.streams.opened(call.acting.principal):
                 async with subscription:
                     started = True
-                    await self._run(subscription, Pipe(send, subscription.wake))
+                    line = SocketLine(call.links.event(conversation_id, ""))
+                    await self._run(subscription, Outlet(send, subscription.wake, line))
         except Exception as error:
             if started:
                 raise
             await refuse(answer_error(error, call.path), call.scope, send)
 
-    async def _run(self, subscription: Subscription, pipe: Pipe) -> None:
+    async def _run(self, subscription: Subscription, outlet: Outlet) -> None:
         streams, principal = self.call.streams, self.call.acting.principal
         deadline = streams.deadline(principal, self.call.acting.core.clock())
-        subscription.group.start_soon(self._listen, subscription, pipe)
-        line = SocketLine(self.call.links.event(self.call.params["conversation_id"], ""))
-        await pump(subscription, pipe, line, deadline, streams.limits.heartbeat_seconds)
+        subscription.group.start_soon(self._listen, subscription, outlet)
+        await pump(subscription, outlet, deadline, streams.limits.heartbeat_seconds)
 
     async def _listen(self, subscription: Subscription, pipe: Pipe) -> None:
         """Carry out what the client sends, one frame after the other, until it goes or has to."""

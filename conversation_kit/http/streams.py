@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ import anyio
 from conversation_kit.domain.errors import ConfigurationError, StreamEnded, invalid_cursor
 from conversation_kit.domain.principals import Principal
 from conversation_kit.http.errors import DoorError
-from conversation_kit.http.mounting import Message
+from conversation_kit.http.mounting import Message, Send
 from conversation_kit.http.pipes import Pipe
 from conversation_kit.http.queries import MAX_INDEX
 from conversation_kit.http.stopping import Signals
@@ -139,20 +139,31 @@ class Line(Protocol):
         ...
 
 
-async def pump(subscription: Subscription, pipe: Pipe, line: Line, deadline: Deadline, heartbeat_seconds: float) -> None:
+class Outlet(Pipe):
+    """A connection that events go through as its ``line`` has them."""
+
+    __slots__ = ("line",)
+
+    def __init__(self, send: Send, wake: Callable[[], None], line: Line) -> None:
+        super().__init__(send, wake)
+        self.line = line
+
+    def deliver(self, item: Published) -> bool:
+        """See ``Subscription.write``."""
+        return self.write_now(self.line.one(item))
+
+
+async def pump(subscription: Subscription, outlet: Outlet, deadline: Deadline, heartbeat_seconds: float) -> None:
     """Write a subscription's events to a connection until either has an end."""
-
-    def write_now(item: Published) -> bool:
-        return pipe.write_now(line.one(item))
-
+    line = outlet.line
     messages = line.hello()
-    subscription.write = write_now
+    subscription.write = outlet.deliver
     try:
         while True:
             with anyio.move_on_after(min(STUCK_SECONDS, max(deadline.left, GOODBYE_SECONDS))) as limit:
-                await pipe.finish()
+                await outlet.finish()
                 for message in messages:
-                    await pipe.write(message)
+                    await outlet.write(message)
             if limit.cancelled_caught and deadline.left:
                 return  # who does not read does not read why either
             items: Sequence[Published] | None = None
@@ -163,12 +174,12 @@ async def pump(subscription: Subscription, pipe: Pipe, line: Line, deadline: Dea
             messages = [line.heartbeat()] if items is None else line.many(items)
     except StreamEnded as reason:
         with anyio.move_on_after(GOODBYE_SECONDS):
-            await pipe.write_last(line.goodbye(reason))
+            await outlet.write_last(line.goodbye(reason))
     except OSError as error:
         logger.debug("a client of a live stream has gone: %r", error)
     finally:
         subscription.write = None
-        pipe.close()
+        outlet.close()
 
 
 def position(query: Mapping[str, str], last_event_id: str | None) -> int | None:

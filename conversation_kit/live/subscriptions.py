@@ -39,6 +39,26 @@ class Subscription:
     loop is over.
     """
 
+    __slots__ = (
+        "_after",
+        "_batch",
+        "_end",
+        "_is_following",
+        "_live",
+        "_make_topic",
+        "_next",
+        "_queue",
+        "_read",
+        "_since",
+        "_size",
+        "_topic",
+        "_wake",
+        "_who",
+        "group",
+        "user_id",
+        "write",
+    )
+
     def __init__(self, live: Live, topic: Callable[[], Topic], read: Read, who: Callable[[], Awaitable[str | None]], after: int | None):
         self.user_id: str | None = None
         self.group: TaskGroup
@@ -117,13 +137,12 @@ class Subscription:
 
     def deliver(self, item: Published) -> None:
         """See ``Subscriber.deliver``."""
-        if not self._is_following or self._end is not None:
+        if not self._is_following:
             return
-        id = item.event.id
-        if id is not None:
-            if id < self._next:
+        if item.next is not None:
+            if item.next <= self._next:
                 return
-            self._next = id + 1
+            self._next = item.next
         if self._queue or self.write is None or not self.write(item):
             self._put(item)
 
@@ -178,7 +197,7 @@ class Subscription:
             self._next = page.ids[-1] + 1
 
     def _follow(self) -> None:
-        self._is_following = self._topic.admits(self._next)
+        self._is_following = self._end is None and self._topic.admits(self._next)
 
     def _put(self, item: Published) -> None:
         size = len(item.event.data)
