@@ -7,7 +7,7 @@ BENCH_STAMP := $(VENV)/.bench-installed
 COVERAGE_FLOOR := 90
 KILL_ROUNDS ?= 100
 
-.PHONY: demo test check format lint types imports coverage kill bench bench-growth bench-profile bench-smoke nexmo wheel clean
+.PHONY: demo test check format lint types imports coverage kill bench bench-fanout bench-growth bench-profile bench-smoke bench-wholeway nexmo wheel clean
 
 demo: $(STAMP)
 	$(BIN)/conversation-kit demo
@@ -59,6 +59,12 @@ $(BENCH_STAMP): $(STAMP)
 bench: $(BENCH_STAMP)
 	$(BIN)/python -m benchmarks
 
+bench-fanout: $(STAMP)
+	$(BIN)/python -m benchmarks.fanout
+
+bench-wholeway: $(STAMP)
+	$(BIN)/python -m benchmarks.wholeway
+
 bench-growth: $(BENCH_STAMP)
 	$(BIN)/python -m benchmarks.growth
 
@@ -67,6 +73,8 @@ bench-profile: $(STAMP)
 
 bench-smoke: $(STAMP)
 	$(BIN)/python -m benchmarks --smoke
+	$(BIN)/python -m benchmarks.fanout --smoke
+	$(BIN)/python -m benchmarks.wholeway --smoke
 
 nexmo: $(STAMP)
 	$(BIN)/pytest tests/clients/test_nexmo.py

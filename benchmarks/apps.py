@@ -11,11 +11,28 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from benchmarks.bare import bare_app
+from benchmarks.publishing import DirectApp, publisher
 from benchmarks.raw import open_log
-from benchmarks.rooms import APPLICATION, LOGGED, PREFIX, Room, Rooms, as_rooms, make_rooms, message, plan, user_names
-from conversation_kit import ConversationKit, JWTAuthenticator
+from benchmarks.rooms import (
+    APPLICATION,
+    CONVERSATIONS,
+    LOGGED,
+    MEMBERS,
+    PREFIX,
+    Room,
+    Rooms,
+    as_rooms,
+    make_rooms,
+    message,
+    plan,
+    user_names,
+)
+from benchmarks.wire import TEXT
+from conversation_kit import ConversationKit, JWTAuthenticator, StreamLimits
 from conversation_kit.ports import Storage
 from conversation_kit_sql import SQLStorage
+
+LIMITS = StreamLimits(per_user=10_000)
 
 
 @dataclass(frozen=True)
@@ -23,15 +40,17 @@ class Spec:
     """Which application, and what runs it. ``url`` is its database, ``page`` what the bare one answers to reads.
 
     A kit that is not ``filled`` takes its database as it is; one that is ``mounted`` lies under the host's routes instead of before them.
+    ``many`` is how many conversations there are to write to, and how many members each of them has.
     """
 
-    kind: Literal["kit", "bare", "raw", "fastapi", "django"]
+    kind: Literal["kit", "bare", "raw", "direct", "fastapi", "django"]
     public_key: str
     url: str = ""
     page: bytes = b""
     runtime: Literal["uvicorn", "hypercorn"] = "uvicorn"
     filled: bool = True
     mounted: bool = False
+    many: tuple[int, int] = (CONVERSATIONS, MEMBERS)
 
 
 @asynccontextmanager
@@ -42,6 +61,10 @@ async def opened(spec: Spec) -> AsyncIterator[tuple[Any, Rooms | None]]:
     elif spec.kind == "raw":
         rooms = make_rooms()
         yield bare_app(spec.public_key, append=open_log(spec.url, [room.id for room in rooms]).append), rooms
+    elif spec.kind == "direct":
+        direct = DirectApp()
+        direct.host = publisher(direct.publish)
+        yield direct, None
     elif spec.kind == "fastapi":
         from benchmarks.tutorial_fastapi import opened_fastapi
 
@@ -53,17 +76,29 @@ async def opened(spec: Spec) -> AsyncIterator[tuple[Any, Rooms | None]]:
         yield await open_django(spec.url, spec.public_key)
     else:
         storage: str | Storage = spec.url if spec.url.startswith("memory:") else SQLStorage(spec.url)
-        kit = ConversationKit(storage=storage, auth=JWTAuthenticator({APPLICATION: spec.public_key}))
+        kit = ConversationKit(storage=storage, auth=JWTAuthenticator({APPLICATION: spec.public_key}), stream_limits=LIMITS)
         async with kit.lifespan():
-            rooms_of_kit = await _fill(kit) if spec.filled else None
-            host = Starlette(routes=[Mount(PREFIX, app=kit)]) if spec.mounted else kit.middleware(Starlette(), PREFIX)
+            rooms_of_kit = await _fill(kit, *spec.many) if spec.filled else None
+            host = Starlette(routes=[Mount(PREFIX, app=kit)]) if spec.mounted else kit.middleware(_host(kit, rooms_of_kit), PREFIX)
             yield host, rooms_of_kit
 
 
-async def _fill(kit: ConversationKit) -> Rooms:
+def _host(kit: ConversationKit, rooms: Rooms | None) -> Starlette:
+    """An application of its own, which publishes to the hot conversation when it is asked to."""
+    if rooms is None:
+        return Starlette()
+    hot = rooms.hot
+
+    async def publish() -> None:
+        await kit.events.create(hot.id, "text", {"text": TEXT}, sender=hot.members[0][1])
+
+    return publisher(publish)
+
+
+async def _fill(kit: ConversationKit, conversations: int, members: int) -> Rooms:
     for name in user_names():
         await kit.users.create(name)
-    rooms = as_rooms([await _room(kit, name, users) for name, users in plan()])
+    rooms = as_rooms([await _room(kit, name, users) for name, users in plan(conversations, members)])
     read = rooms.read
     for number in range(len(read.members), LOGGED):
         await kit.events.create(read.id, "text", {"text": message(number)}, sender=read.members[number % len(read.members)][1])

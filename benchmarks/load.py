@@ -119,10 +119,11 @@ def drive(port: int, clients: Sequence[Sequence[bytes]], *, status: int, seconds
     With no ``seconds`` they are only warmed up, and the rate is 0.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_drive(port, clients, status, seconds))
+        return runner.run(driven(port, clients, status=status, seconds=seconds))
 
 
-async def _drive(port: int, clients: Sequence[Sequence[bytes]], status: int, seconds: float) -> Outcome:
+async def driven(port: int, clients: Sequence[Sequence[bytes]], *, status: int, seconds: float) -> Outcome:
+    """The same in an event loop in which other things go on too."""
     loop = asyncio.get_running_loop()
     run = _Run(b"%d" % status, 0.0, 0.0, len(clients), loop.create_future())
     connections: list[_Client] = []

@@ -26,6 +26,11 @@ def print_table(results: Sequence[Series], against: str = "of bare") -> None:
     """
     titles = ("", "clients", "requests/s", "(min - max)", "p50 ms", against, "CPU us", against, "ours", "load's core")
     rows = [_cells(results, series) for series in sorted(results, key=lambda series: series.clients)]
+    print_columns(titles, rows)
+
+
+def print_columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """The rows below their titles, the first column to the left. Columns that would be empty are left out."""
     columns = [column for column in zip(titles, *rows, strict=True) if any(column[1:])]
     widths = [max(len(cell) for cell in column) for column in columns]
     for line in zip(*columns, strict=True):
@@ -92,3 +97,8 @@ def write_json(file: Path, results: Sequence[Series], wanted: Sequence[Goal], mo
     ]
     verdicts = [{**asdict(goal), "measured": value, "verdict": verdict} for goal, value, verdict in judged(wanted, results)]
     file.write_text(json.dumps({"machine": machine(), **(more or {}), "results": rows, "goals": verdicts}, indent=2) + "\n")
+
+
+def write_records(file: Path, results: Sequence[Any]) -> None:
+    """The results as their dataclasses have them, for programs."""
+    file.write_text(json.dumps({"machine": machine(), "results": [asdict(result) for result in results]}, indent=2) + "\n")

@@ -10,6 +10,9 @@ PREFIX = "/api"
 APPLICATION = "bench"
 USERS = 10
 CONVERSATIONS = 100
+MEMBERS = 2
+"""How many members each of the many conversations has."""
+
 LOGGED = 1000
 """How many events the conversation has that is read."""
 
@@ -48,12 +51,12 @@ def user_names() -> list[str]:
     return [f"user-{number}" for number in range(USERS)]
 
 
-def plan() -> Iterator[tuple[str, list[str]]]:
+def plan(conversations: int = CONVERSATIONS, members: int = MEMBERS) -> Iterator[tuple[str, list[str]]]:
     """Each conversation's name and its users: the hot one, the many, the one that is read."""
     names = user_names()
     yield "hot", names
-    for number in range(CONVERSATIONS):
-        yield f"room-{number}", [names[number % USERS], names[(number + 1) % USERS]]
+    for number in range(conversations):
+        yield f"room-{number}", [names[(number + place) % USERS] for place in range(members)]
     yield "read", names[:2]
 
 

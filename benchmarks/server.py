@@ -98,7 +98,16 @@ def _tell_cpu_seconds(connection: Connection) -> None:
 async def _on_uvicorn(app: Any, listener: socket.socket) -> None:
     import uvicorn
 
-    config = uvicorn.Config(app, loop="uvloop", http="httptools", ws="none", lifespan="off", access_log=False, log_level="warning")
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_ping_interval=None,  # the generator of load answers none
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+    )
     await uvicorn.Server(config).serve(sockets=[listener])
 
 

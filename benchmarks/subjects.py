@@ -80,7 +80,7 @@ def _stored(requests: Requests, server: str, rooms: Rooms) -> Iterator[Subject]:
     many = f"{len(rooms.many)} conversations"
     for status, what, to, detail in (
         (201, "POST event", _posts(requests, rooms), ""),
-        (201, "POST event", _turns([requests.post(room) for room in rooms.many]), f", {many}"),
+        (201, "POST event", turns([requests.post(room) for room in rooms.many]), f", {many}"),
         (200, "GET last 100", [[requests.events(rooms.read)]], ""),
     ):
         ours = f"{what}, {database}{detail}" if other else ""
@@ -92,7 +92,7 @@ def _posts(requests: Requests, rooms: Rooms) -> list[list[bytes]]:
     return [[requests.post(rooms.hot, index)] for index in range(len(rooms.hot.members))]
 
 
-def _turns(spread: Sequence[bytes]) -> list[list[bytes]]:
+def turns(spread: Sequence[bytes]) -> list[list[bytes]]:
     """Every client writes to all conversations, each beginning at another one."""
     return [[*spread[start:], *spread[:start]] for start in range(0, len(spread), 7)]
 

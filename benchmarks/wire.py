@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Sequence
 from functools import cache
 
 from benchmarks.rooms import APPLICATION, PREFIX, Address, Room, Rooms
 from conversation_kit.tokens import make_token
 
-TEXT = "A message of the length that messages in chats tend to have, give or take."
+MARK = b"|"
+"""Once in each text that is sent, and nowhere else in an event or around it, so that who counts it counts events."""
+
+TEXT = f"A message of the length that messages in chats tend to have {MARK.decode()} give or take."
+HANDSHAKE = (
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
 LAST_100 = "?order=desc&page_size=100"
 
 
@@ -33,12 +43,17 @@ class Requests:
         """Any read."""
         return self._request("GET", path, user)
 
+    def listen(self, path: str, user: str, transport: str) -> bytes:
+        """A live stream of events: server-sent ones (``sse``) or a WebSocket (``ws``)."""
+        more = {"sse": ("Accept: text/event-stream",), "ws": HANDSHAKE}[transport]
+        return self._request("GET", path, user, more=more)
+
     def headers(self, user: str) -> dict[str, str]:
         """The header with the user's token."""
         return {"Authorization": f"Bearer {self._token(user)}"}
 
-    def _request(self, method: str, path: str, user: str, body: bytes = b"") -> bytes:
-        head = [f"{method} {PREFIX}{path} HTTP/1.1", "Host: 127.0.0.1", *(f"{k}: {v}" for k, v in self.headers(user).items())]
+    def _request(self, method: str, path: str, user: str, body: bytes = b"", more: Sequence[str] = ()) -> bytes:
+        head = [f"{method} {PREFIX}{path} HTTP/1.1", "Host: 127.0.0.1", *(f"{k}: {v}" for k, v in self.headers(user).items()), *more]
         if body:
             head += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         return "\r\n".join([*head, "", ""]).encode() + body

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic_core import to_json
 
@@ -13,8 +13,7 @@ from conversation_kit.domain.events import Event, located
 from conversation_kit.http.calls import Call
 from conversation_kit.http.errors import answer_error
 from conversation_kit.http.mounting import Message, Send
-from conversation_kit.http.pipes import Pipe
-from conversation_kit.http.streams import Line, position, pump
+from conversation_kit.http.streams import Line, Outlet, position, pump
 from conversation_kit.live.inboxes import Inbox, Item
 from conversation_kit.live.topics import Published
 
@@ -27,29 +26,26 @@ RETRY_MILLISECONDS = (1000, 3000)
 class EventSourceLine(Generic[T]):
     """Server-sent events as ``EventSource`` takes them: ``message`` events with the event's id, and a last one of type ``end``.
 
-    ``record`` is how one of them is put, ``first`` tells what comes before all of them.
+    ``message`` makes the piece of the body that one of them is, ``first`` tells what comes before all of them.
     """
 
-    def __init__(self, record: Callable[[T], bytes], first: Callable[[], bytes] = bytes) -> None:
-        self._record = record
+    def __init__(self, message: Callable[[T], dict[str, Any]], first: Callable[[], bytes] = bytes) -> None:
+        self.one = message
+        """See ``Line.one``."""
         self._first = first
 
     def hello(self) -> Iterable[Message]:
         """See ``Line.hello``."""
         yield {"type": "http.response.start", "status": 200, "headers": _HEADERS}
-        yield _piece(b"retry: %d\n\n%s" % (random.randint(*RETRY_MILLISECONDS), self._first()))
-
-    def one(self, item: T) -> Message:
-        """See ``Line.one``."""
-        return {"type": "http.response.body", "body": self._record(item), "more_body": True}
+        yield piece(b"retry: %d\n\n%s" % (random.randint(*RETRY_MILLISECONDS), self._first()))
 
     def many(self, items: Sequence[T]) -> Iterable[Message]:
         """See ``Line.many``: one piece of the body."""
-        return [_piece(b"".join(map(self._record, items)))] if items else ()
+        return [piece(b"".join([self.one(item)["body"] for item in items]))] if items else ()
 
     def heartbeat(self) -> Message:
         """See ``Line.heartbeat``: a comment."""
-        return _piece(b":\n\n")
+        return piece(b":\n\n")
 
     def goodbye(self, end: StreamEnded) -> Iterable[Message]:
         """See ``Line.goodbye``. Nothing but the end of the body when the client had better come again at once, as it does by itself."""
@@ -57,7 +53,8 @@ class EventSourceLine(Generic[T]):
         yield {"type": "http.response.body", "body": body}
 
 
-def _piece(body: bytes) -> Message:
+def piece(body: bytes) -> dict[str, Any]:
+    """Some of the body."""
     return {"type": "http.response.body", "body": body, "more_body": True}
 
 
@@ -88,7 +85,7 @@ class EventStream(Generic[T]):
         streams, acting, inbox = self._call.streams, self._call.acting, self._inbox
         deadline = streams.deadline(acting.principal, acting.core.clock())
         inbox.group.start_soon(self._watch)
-        await pump(inbox, Pipe(send, inbox.wake), self._line, deadline, streams.limits.heartbeat_seconds)
+        await pump(inbox, Outlet(send, inbox.wake, self._line), deadline, streams.limits.heartbeat_seconds)
 
     async def _watch(self) -> None:
         """Notice that the client has gone."""
@@ -108,13 +105,18 @@ def events(call: Call) -> EventStream[Published]:
     """The live events of a conversation. Raises ``invalid_cursor`` for a position that cannot be one."""
     conversation_id = call.params["conversation_id"]
     subscription = call.acting.subscribe(conversation_id, after=position(call.query, call.header(b"last-event-id")))
-    prefix = call.links.event(conversation_id, "")
-    kind = ("event source", prefix)
+    return EventStream(call, subscription, line(call.links.event(conversation_id, "")))
 
-    def put(event: Event) -> bytes:
-        return record(event.id, located(event.data, prefix))
 
-    return EventStream(call, subscription, EventSourceLine(lambda item: item.frame(kind, put)))
+def line(prefix: str) -> EventSourceLine[Published]:
+    """How the events of a conversation are put, with hrefs that begin with ``prefix``."""
+    kind = f"event source {prefix}"
+
+    def put(event: Event) -> dict[str, Any]:
+        return piece(record(event.id, located(event.data, prefix)))
+
+    # Made once, and a copy for each: a server may change what it is given.
+    return EventSourceLine(lambda item: item.frame(kind, put).copy())
 
 
 def record(id: object | None, data: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from pydantic_core import to_json
 
@@ -13,7 +14,8 @@ from conversation_kit.domain.reading import Page
 from conversation_kit.http import answers, tickets
 from conversation_kit.http.calls import Call
 from conversation_kit.http.errors import DoorError
-from conversation_kit.http.eventsource import EventSourceLine, EventStream, record
+from conversation_kit.http.eventsource import EventSourceLine, EventStream, piece, record
+from conversation_kit.http.mounting import Message
 from conversation_kit.http.operations import Operation
 from conversation_kit.http.responses import Answer
 from conversation_kit.http.sockets import Permit, Socket, SocketLine, text_frame
@@ -27,8 +29,8 @@ async def events(call: Call) -> EventStream[Arrival]:
         raise DoorError("http:error:not-acceptable", "This is a stream: send Accept: text/event-stream, or open a WebSocket.")
     inbox, data = _open(call), _data(call)
 
-    def put(item: Arrival) -> bytes:
-        return record(item.cursor if item.event.id is not None else None, data(item))
+    def put(item: Arrival) -> dict[str, Any]:
+        return piece(record(item.cursor if item.event.id is not None else None, data(item)))
 
     return EventStream(call, inbox, EventSourceLine(put, lambda: f"id: {inbox.cursor}\n\n".encode()))
 
@@ -37,8 +39,9 @@ def socket(call: Call, permit: Permit) -> Socket[Arrival]:
     """The WebSocket of a user's feed."""
     data = _data(call)
 
-    def put(item: Arrival) -> str:
-        return f'{data(item)[:-1]},"cursor":"{item.cursor}"}}' if item.event.id is not None else data(item)
+    def put(item: Arrival) -> Message:
+        text = data(item)
+        return {"type": "websocket.send", "text": text if item.event.id is None else f'{text[:-1]},"cursor":"{item.cursor}"}}'}
 
     def listen() -> tuple[Feed, SocketLine[Arrival]]:
         inbox = _open(call)
@@ -65,7 +68,7 @@ def _path(conversation_id: str) -> str:
 def _data(call: Call) -> Callable[[Arrival], str]:
     """How an event is put: as its conversation has it, and with the conversation's id behind that."""
     links = call.links
-    kind = ("feed", links.base)
+    kind = f"feed {links.base}"
 
     def put(event: Event) -> str:
         data = located(event.data, links.event(event.conversation_id, ""))

@@ -18,7 +18,7 @@ from conversation_kit.http.mounting import Message, Scope, Send
 from conversation_kit.http.pipes import Pipe
 from conversation_kit.http.requests import EventBody
 from conversation_kit.http.responses import Answer
-from conversation_kit.http.streams import Line, position, pump
+from conversation_kit.http.streams import Line, Outlet, position, pump
 from conversation_kit.live.inboxes import Inbox, Item
 from conversation_kit.live.topics import Published
 
@@ -54,21 +54,18 @@ class Frame(EventBody):
 class SocketLine(Generic[T]):
     """One text frame for each event; an empty object is a heartbeat, and whatever has ``rid`` is no event.
 
-    ``frame`` is how one event is put, ``first`` tells what comes before all of them.
+    ``message`` makes the frame that one event is, ``first`` tells what comes before all of them.
     """
 
-    def __init__(self, frame: Callable[[T], str], first: Callable[[], Iterable[Message]] = tuple) -> None:
-        self._frame = frame
+    def __init__(self, message: Callable[[T], Message], first: Callable[[], Iterable[Message]] = tuple) -> None:
+        self.one = message
+        """See ``Line.one``."""
         self._first = first
 
     def hello(self) -> Iterable[Message]:
         """See ``Line.hello``."""
         yield {"type": "websocket.accept"}
         yield from self._first()
-
-    def one(self, item: T) -> Message:
-        """See ``Line.one``."""
-        return {"type": "websocket.send", "text": self._frame(item)}
 
     def many(self, items: Sequence[T]) -> Iterable[Message]:
         """See ``Line.many``."""
@@ -114,17 +111,17 @@ class Socket(Generic[T]):
             with call.streams.opened(call.acting.principal):
                 async with inbox:
                     started = True
-                    await self._run(inbox, line, Pipe(send, inbox.wake))
+                    await self._run(inbox, Outlet(send, inbox.wake, line))
         except Exception as error:
             if started:
                 raise
             await refuse(answer_error(error, call.path), call.scope, send)
 
-    async def _run(self, inbox: Inbox[T], line: Line[T], pipe: Pipe) -> None:
+    async def _run(self, inbox: Inbox[T], outlet: Outlet[T]) -> None:
         streams, principal = self._call.streams, self._call.acting.principal
         deadline = streams.deadline(principal, self._call.acting.core.clock())
-        inbox.group.start_soon(self._listen, inbox, pipe)
-        await pump(inbox, pipe, line, deadline, streams.limits.heartbeat_seconds)
+        inbox.group.start_soon(self._listen, inbox, outlet)
+        await pump(inbox, outlet, deadline, streams.limits.heartbeat_seconds)
 
     async def _listen(self, inbox: Inbox[T], pipe: Pipe) -> None:
         """Carry out what the client sends, one frame after the other, until it goes or has to."""
@@ -213,17 +210,22 @@ def _frame_text(message: Message) -> bytes:
 def events(call: Call, permit: Permit) -> Socket[Published]:
     """The WebSocket of a conversation's events."""
     conversation_id = call.params["conversation_id"]
-    prefix = call.links.event(conversation_id, "")
-    kind = ("web socket", prefix)
-
-    def put(event: Event) -> str:
-        return located(event.data, prefix)
 
     def listen() -> tuple[Inbox[Published], Line[Published]]:
         subscription = call.acting.subscribe(conversation_id, after=position(call.query, call.header(b"last-event-id")))
-        return subscription, SocketLine(lambda item: item.frame(kind, put))
+        return subscription, line(call.links.event(conversation_id, ""))
 
     return Socket(call, permit, listen, conversation_id)
+
+
+def line(prefix: str) -> SocketLine[Published]:
+    """How the events of a conversation are put, with hrefs that begin with ``prefix``."""
+    kind = f"web socket {prefix}"
+
+    def put(event: Event) -> dict[str, Any]:
+        return {"type": "websocket.send", "text": located(event.data, prefix)}
+
+    return SocketLine(lambda item: item.frame(kind, put).copy())
 
 
 class _Bucket:

@@ -6,18 +6,18 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import anyio
 
 from conversation_kit.domain.errors import ConfigurationError, StreamEnded, invalid_cursor
 from conversation_kit.domain.principals import Principal
 from conversation_kit.http.errors import DoorError
-from conversation_kit.http.mounting import Message
+from conversation_kit.http.mounting import Message, Send
 from conversation_kit.http.pipes import Pipe
 from conversation_kit.http.queries import MAX_INDEX
 from conversation_kit.http.stopping import Signals
@@ -141,20 +141,31 @@ class Line(Protocol[L]):
         ...
 
 
-async def pump(inbox: Inbox[T], pipe: Pipe, line: Line[T], deadline: Deadline, heartbeat_seconds: float) -> None:
+class Outlet(Pipe, Generic[T]):
+    """A connection that events go through as its ``line`` has them."""
+
+    __slots__ = ("line",)
+
+    def __init__(self, send: Send, wake: Callable[[], None], line: Line[T]) -> None:
+        super().__init__(send, wake)
+        self.line = line
+
+    def deliver(self, item: T) -> bool:
+        """See ``Inbox.write``."""
+        return self.write_now(self.line.one(item))
+
+
+async def pump(inbox: Inbox[T], outlet: Outlet[T], deadline: Deadline, heartbeat_seconds: float) -> None:
     """Write what arrives to a connection until either has an end."""
-
-    def write_now(item: T) -> bool:
-        return pipe.write_now(line.one(item))
-
+    line = outlet.line
     messages = line.hello()
-    inbox.write = write_now
+    inbox.write = outlet.deliver
     try:
         while True:
             with anyio.move_on_after(min(STUCK_SECONDS, max(deadline.left, GOODBYE_SECONDS))) as limit:
-                await pipe.finish()
+                await outlet.finish()
                 for message in messages:
-                    await pipe.write(message)
+                    await outlet.write(message)
             if limit.cancelled_caught and deadline.left:
                 return  # who does not read does not read why either
             items: Sequence[T] | None = None
@@ -165,12 +176,12 @@ async def pump(inbox: Inbox[T], pipe: Pipe, line: Line[T], deadline: Deadline, h
             messages = [line.heartbeat()] if items is None else line.many(items)
     except StreamEnded as reason:
         with anyio.move_on_after(GOODBYE_SECONDS):
-            await pipe.write_last(line.goodbye(reason))
+            await outlet.write_last(line.goodbye(reason))
     except OSError as error:
         logger.debug("a client of a live stream has gone: %r", error)
     finally:
         inbox.write = None
-        pipe.close()
+        outlet.close()
 
 
 def position(query: Mapping[str, str], last_event_id: str | None) -> int | None:

@@ -241,7 +241,9 @@ class Feed(Inbox[Arrival]):
 
     def arrive(self, follower: Follower, item: Published) -> None:
         """See ``Reader.arrive``."""
-        self._put(self._arrival(item))
+        arrival = self._arrival(item)
+        if self._waiting or self.write is None or not self.write(arrival):
+            self._put(arrival)
 
     def keep(self, follower: Follower, item: Published) -> None:
         """See ``Reader.keep``."""

@@ -54,11 +54,10 @@ class Follower:
         """See ``Subscriber.deliver``."""
         if not self.is_following:
             return
-        id = item.event.id
-        if id is not None:
-            if id < self.next:
+        if item.next is not None:
+            if item.next <= self.next:
                 return
-            self.next = id + 1
+            self.next = item.next
         self._reader.arrive(self, item)
 
     def fall_behind(self) -> None:

@@ -43,11 +43,13 @@ class Inbox(ABC, Generic[T]):
     listener is too slow; when the kit stops the loop is over.
     """
 
+    __slots__ = ("_batch", "_circle", "_end", "_live", "_since", "_size", "_waiting", "_wake", "group", "write")
+
     def __init__(self, live: Live) -> None:
         self.group: TaskGroup
         """Runs as long as the listener; who has it may start tasks there."""
         self.write: Callable[[T], bool] | None = None
-        """Takes an item at once, if it can, in place of the inbox."""
+        """Takes an item at once, if it can, when nothing waits."""
         self._live = live
         self._circle: Circle
         self._waiting: list[T] = []
@@ -141,13 +143,12 @@ class Inbox(ABC, Generic[T]):
         """Listen no more."""
         if self._end is None:
             self._end = error if isinstance(error, StreamEnded) else StreamEnded(error.description, error.code)
+            self.write = None
             self._wake.set()
 
     def _put(self, item: T) -> None:
-        """Take what is published: write it, or let it wait, or do with it what is done when there is no room."""
+        """Let what could not be written wait, or do with it what is done when there is no room."""
         if self._end is not None:
-            return
-        if not self._waiting and self.write is not None and self.write(item):
             return
         size = len(item.event.data)
         if self._waiting and (len(self._waiting) >= MAX_EVENTS or self._size + size > MAX_TEXT):

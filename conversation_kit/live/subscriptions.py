@@ -21,6 +21,8 @@ class Subscription(Inbox[Published]):
     loop is over.
     """
 
+    __slots__ = ("_after", "_follower", "_make_topic", "_read", "_who")
+
     def __init__(self, live: Live, topic: Callable[[], Topic], read: Read, who: Callable[[], Awaitable[str | None]], after: int | None):
         super().__init__(live)
         self._make_topic = topic
@@ -69,7 +71,8 @@ class Subscription(Inbox[Published]):
 
     def arrive(self, follower: Follower, item: Published) -> None:
         """See ``Reader.arrive``."""
-        self._put(item)
+        if self._waiting or self.write is None or not self.write(item):
+            self._put(item)
 
     def keep(self, follower: Follower, item: Published) -> None:
         """See ``Reader.keep``."""

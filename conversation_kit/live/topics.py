@@ -19,10 +19,12 @@ MAX_HELD = 64
 class Published:
     """An event on its way to many subscribers, which share the frames that it is sent in."""
 
-    __slots__ = ("_frames", "event")
+    __slots__ = ("_frames", "event", "next")
 
     def __init__(self, event: Event) -> None:
         self.event = event
+        self.next = None if event.id is None else event.id + 1
+        """The position after it, one number for all who keep it; ``None`` when it has none."""
         self._frames: dict[Hashable, Any] = {}
 
     def frame(self, kind: Hashable, make: Callable[[Event], F]) -> F:
