@@ -26,6 +26,7 @@ from conversation_kit.memory import MemoryStorage
 from conversation_kit.ports import Authenticator, Broker, Migrates, Migration, Storage, TransactionalStorage
 from conversation_kit.services.acting import Chat
 from conversation_kit.services.core import Authorize, Core
+from conversation_kit.services.listening import numbers
 from conversation_kit.services.opening import Opening
 from conversation_kit.within import WithinHook
 
@@ -79,9 +80,10 @@ class ConversationKit(Chat):
             raise ConfigurationError(f"storage= takes a URL or a storage; {self.storage!r} {why}.")
         self._auth = auth
         self._application_id = application_id
+        opening = Opening(self.storage)
         core = Core(
-            Opening(self.storage),
-            live=Live(None if broker is None else make_broker(broker, self.storage)),
+            opening,
+            Live(numbers(opening), None if broker is None else make_broker(broker, self.storage)),
             authorize=authorize,
             event_types=check_registered(event_types),
             max_members=max_members,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
@@ -137,6 +137,13 @@ class MemoryStorage:
         with self._lock:
             rooms = self._application(application_id).rooms.values()
             return [room.conversation.id for room in rooms if is_expired(room.conversation, now)][:limit]
+
+    async def sequence_numbers(self, application_id: str, conversation_ids: Sequence[str], now: datetime) -> Mapping[str, int]:
+        """See ``Storage.sequence_numbers``."""
+        with self._lock:
+            rooms = self._application(application_id).rooms
+            found = [rooms[id].conversation for id in conversation_ids if id in rooms]
+            return {conversation.id: conversation.sequence_number for conversation in found if not is_expired(conversation, now)}
 
     async def create_user(self, user: User) -> None:
         """See ``Storage.create_user``."""

@@ -6,7 +6,7 @@ check the promises that the docstrings make.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -99,6 +99,13 @@ class Storage(Protocol):
 
     async def expired_conversations(self, application_id: str, now: datetime, limit: int) -> list[str]:
         """The ids of at most ``limit`` conversations whose ``expires_at`` is not after ``now``."""
+        ...
+
+    async def sequence_numbers(self, application_id: str, conversation_ids: Sequence[str], now: datetime) -> Mapping[str, int]:
+        """The ``sequence_number`` of each of these conversations that exists and has not expired by ``now``.
+
+        Asked for many at a time, again and again, to learn where there is something new: no more is read than it takes.
+        """
         ...
 
     async def create_user(self, user: User) -> None:

@@ -193,6 +193,7 @@ class JsonLinesStorage:
     expired_conversations = _read(MemoryStorage.expired_conversations)
     get_user = _read(MemoryStorage.get_user)
     list_users = _read(MemoryStorage.list_users)
+    sequence_numbers = _read(MemoryStorage.sequence_numbers)
     list_memberships = _read(MemoryStorage.list_memberships)
     list_members = _read(MemoryStorage.list_members)
     get_member = _read(MemoryStorage.get_member)

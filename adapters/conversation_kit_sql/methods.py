@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -66,6 +66,10 @@ class SQLMethods(ABC):
     async def expired_conversations(self, application_id: str, now: datetime, limit: int) -> list[str]:
         """See ``Storage.expired_conversations``."""
         return await self._glance(queries.expired_conversations, application_id, now, limit)
+
+    async def sequence_numbers(self, application_id: str, conversation_ids: Sequence[str], now: datetime) -> Mapping[str, int]:
+        """See ``Storage.sequence_numbers``."""
+        return await self._read(queries.sequence_numbers, application_id, conversation_ids, now)
 
     async def get_user(self, application_id: str, *, id: str | None = None, name: str | None = None) -> User:
         """See ``Storage.get_user``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -100,6 +101,14 @@ def get_leg(connection: Connection, statements: Statements, application_id: str,
     if row is None:
         raise leg_not_found(leg_id)
     return to_leg(row)
+
+
+def sequence_numbers(
+    connection: Connection, statements: Statements, application_id: str, conversation_ids: Sequence[str], now: datetime
+) -> Mapping[str, int]:
+    """See ``Storage.sequence_numbers``."""
+    ids = [(id,) for id in conversation_ids]
+    return dict(map(tuple, statements.sequence_numbers.rows(connection, ids, application_id, to_number(now))))
 
 
 def list_memberships(

@@ -31,6 +31,7 @@ class Statements:
         self.lock_conversations = Prepared(partial(_lock, conversation), "id")
         self.free_conversations = Prepared(partial(_free, conversation), "id")
         self.conversation_ids = Prepared(partial(_ids, conversation), "id")
+        self.sequence_numbers = Prepared(partial(_sequence_numbers, conversation), "id", common=("a", "now"), most=256)
         by_id = _of(user).where(user.c.id == bindparam("id"))
         self.user = _one(by_id, "id")
         self.user_named = _one(_of(user).where(user.c.name == bindparam("name")), "name")
@@ -160,12 +161,15 @@ def _reader(user: Table, conversation: Table, member: Table) -> Select[Any]:
 def _memberships(conversation: Table, member: Table) -> Select[Any]:
     """Conversations that have not expired, with the invited and joined members of a user."""
     together = (conversation.c.application_id == member.c.application_id) & (conversation.c.id == member.c.conversation_id)
-    lasts = conversation.c.expires_at.is_(None) | (conversation.c.expires_at > bindparam("now"))
     return (
         select(conversation, member)
         .select_from(member.join(conversation, together))
-        .where(member.c.application_id == bindparam("a"), member.c.user_id == bindparam("user"), _is_present(member), lasts)
+        .where(member.c.application_id == bindparam("a"), member.c.user_id == bindparam("user"), _is_present(member), _lasts(conversation))
     )
+
+
+def _lasts(conversation: Table) -> Any:
+    return conversation.c.expires_at.is_(None) | (conversation.c.expires_at > bindparam("now"))
 
 
 def _is_present(member: Table) -> Any:
@@ -187,6 +191,11 @@ def _free(conversation: Table, rows: int) -> Select[Any]:
 
 def _ids(conversation: Table, rows: int) -> Select[Any]:
     return _of(conversation).with_only_columns(conversation.c.id).where(_is_one_of(conversation.c.id, rows))
+
+
+def _sequence_numbers(conversation: Table, rows: int) -> Select[Any]:
+    wanted = _of(conversation).where(_is_one_of(conversation.c.id, rows), _lasts(conversation))
+    return wanted.with_only_columns(conversation.c.id, conversation.c.sequence_number)
 
 
 def _hold(user: Table, key: str, rows: int) -> Select[Any]:

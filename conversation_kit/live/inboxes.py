@@ -14,7 +14,8 @@ from anyio.abc import TaskGroup
 
 from conversation_kit.domain.errors import RequestError, StreamEnded, too_slow
 from conversation_kit.domain.events import Event
-from conversation_kit.live.registry import Circle, Live
+from conversation_kit.live.circles import Circle
+from conversation_kit.live.registry import Live
 
 MAX_EVENTS = 64
 MAX_TEXT = 262_144

@@ -1,78 +1,27 @@
-"""Everybody who listens, and the one task that reads the log for them where announcements do not come, or not in order."""
+"""Everybody who listens to one kit, and the broker that lets other processes know."""
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Sequence
-from heapq import nsmallest
-from operator import attrgetter
+from collections.abc import Sequence
 from threading import get_ident
-from typing import Protocol
 
 import anyio
-from anyio.abc import TaskGroup
 
-from conversation_kit.domain.errors import NotFound, StorageUnavailable, StreamEnded, conversation_not_found, stopping
-from conversation_kit.domain.events import Event
-from conversation_kit.domain.reading import EventRange
-from conversation_kit.domain.signals import ConversationDeleted, EventCreated, Signal
-from conversation_kit.live.topics import Subscriber, Topic
+from conversation_kit.domain.errors import stopping
+from conversation_kit.domain.signals import EventCreated, Signal
+from conversation_kit.live.circles import MEMBERSHIP, Circle, Listener, Numbers
 from conversation_kit.ports import Broker, Connected, Wake
 
 logger = logging.getLogger("conversation_kit")
-
-POLL_SECONDS = 0.6
-"""How often the log is read, at the next tick: the time for which an event of another process can stay unnoticed where nobody announces it,
-and so can the end of somebody's access."""
-
-TICK_SECONDS = 0.25
-READ_SECONDS = 5.0
-LISTEN_AGAIN_SECONDS = 1.0
-PAGE = 100
-ABREAST = 32
-"""Topics whose logs are read at once."""
-
-
-MEMBERSHIP = frozenset({"member:invited", "member:joined", "member:left"})
-"""The types of the events after which somebody's conversations are others."""
-
-PEOPLE_SECONDS = 1.0
-PEOPLE_AT_ONCE = 16
-"""How often the conversations of those who listen to all of theirs are looked at where nobody announces anything, and for how many users
-within a tick at most: where there are more of them it is less often."""
-
-
-class Listener(Protocol):
-    """Who is served in one event loop, with a task group in which something can run for all of them."""
-
-    group: TaskGroup
-
-    def end(self, error: StreamEnded) -> None:
-        """Listen no more."""
-
-
-class Watched:
-    """A user whose conversations are watched over, when their watchers were last told to look, and who they are."""
-
-    __slots__ = ("told", "watchers")
-
-    def __init__(self) -> None:
-        self.told = time.monotonic()
-        self.watchers: dict[Callable[[], None], None] = {}
-
-    def tell(self) -> None:
-        """Let them look."""
-        self.told = time.monotonic()
-        for watcher in self.watchers:
-            watcher()
 
 
 class Live:
     """The subscriptions of one kit, by event loop: an event loop is a thread's, and only its own thread touches what is in it."""
 
-    def __init__(self, broker: Broker | None = None) -> None:
+    def __init__(self, numbers: Numbers, broker: Broker | None = None) -> None:
         self.broker = broker
+        self._numbers = numbers
         self.circles: dict[int, Circle] = {}
         """Empty when nobody listens, so that a look at it tells whether there is anything to announce."""
 
@@ -98,7 +47,7 @@ class Live:
         """Let ``listener`` into the circle of its event loop, where it can follow topics and watch over people."""
         circle = self.circles.get(get_ident())
         if circle is None:
-            circle = self.circles[get_ident()] = Circle(self.broker)
+            circle = self.circles[get_ident()] = Circle(self._numbers, self.broker)
         circle.enter(listener)
         return circle
 
@@ -144,164 +93,3 @@ class Live:
                 broker.tell([Wake(*conversation, id, people.get(conversation, ())) for conversation, id in last.items()])
             except Exception as error:
                 logger.warning("the broker could not be told, so that others learn of it later: %r", error)
-
-
-class Circle:
-    """Those who listen in one event loop.
-
-    One of them has tasks running in its group that read the log and hear the broker; when it goes, another one gets them. So nothing runs
-    when nobody listens, and nothing needs a lifespan.
-    """
-
-    def __init__(self, broker: Broker | None) -> None:
-        self._broker = broker
-        self.topics: dict[tuple[str, str | None] | None, Topic] = {}
-        self.listeners: dict[Listener, None] = {}
-        self.people: dict[tuple[str, str], Watched] = {}
-        self.hangs_up = False
-        self.gone = anyio.Event()
-        self._reader: Listener | None = None
-        self._due: set[Topic] = set()
-        self._nudge = anyio.Event()
-        self._failed = False
-        self._polled = time.monotonic()
-
-    def enter(self, listener: Listener) -> None:
-        """See ``Live.enter``."""
-        self.listeners[listener] = None
-        if self._reader is None:
-            self._appoint(listener)
-
-    def leave(self, listener: Listener) -> None:
-        """See ``Live.leave``."""
-        del self.listeners[listener]
-        if self._reader is listener:
-            self._reader = None
-            for other in self.listeners:
-                self._appoint(other)
-                break
-        if not self.listeners:
-            self.gone.set()
-
-    def follow(self, make: Callable[[], Topic], subscriber: Subscriber) -> Topic:
-        """Let ``subscriber`` hear what is published; ``make`` makes its topic if there is none yet."""
-        topic = make()
-        topic = self.topics.setdefault((topic.application_id, topic.conversation_id), topic)
-        topic.subscribers[subscriber] = None
-        return topic
-
-    def unfollow(self, topic: Topic, subscriber: Subscriber) -> None:
-        """Undo ``follow``."""
-        del topic.subscribers[subscriber]
-        if not topic.subscribers:
-            del self.topics[topic.application_id, topic.conversation_id]
-
-    def watch(self, application_id: str, user_id: str, watcher: Callable[[], None]) -> None:
-        """Call ``watcher`` whenever the user's conversations may be others than before; it may be for nothing."""
-        self.people.setdefault((application_id, user_id), Watched()).watchers[watcher] = None
-
-    def unwatch(self, application_id: str, user_id: str, watcher: Callable[[], None]) -> None:
-        """Undo ``watch``."""
-        watched = self.people[application_id, user_id]
-        del watched.watchers[watcher]
-        if not watched.watchers:
-            del self.people[application_id, user_id]
-
-    def publish(self, signals: Sequence[Signal]) -> None:
-        """See ``Live.publish``."""
-        for signal in signals:
-            if isinstance(signal, EventCreated):
-                event = signal.event
-                topic = self.topics.get((event.application_id, event.conversation_id))
-                if topic is not None:
-                    topic.publish(event)
-                    if topic.has_gap:
-                        self._read_soon(topic)
-                if self.people and event.type in MEMBERSHIP:
-                    self._tell(event.application_id, event.body["user"]["id"])
-            elif isinstance(signal, ConversationDeleted):
-                topic = self.topics.get((signal.application_id, signal.conversation.id))
-                if topic is not None:
-                    topic.end(conversation_not_found())
-
-    def hear(self, wake: Wake) -> None:
-        """Somebody says that there is something to read. Nothing but reading follows from it, so it may be wrong."""
-        topic = self.topics.get((wake.application_id, wake.conversation_id))
-        if topic is not None and topic.next is not None and wake.last_id >= topic.next:
-            self._read_soon(topic)
-        if self.people:
-            for user_id in wake.user_ids:
-                self._tell(wake.application_id, user_id)
-
-    def end(self, error: StreamEnded) -> None:
-        """End all of them."""
-        for listener in tuple(self.listeners):
-            listener.end(error)
-
-    def _tell(self, application_id: str, user_id: str) -> None:
-        watched = self.people.get((application_id, user_id))
-        if watched is not None:
-            watched.tell()
-
-    def _read_soon(self, topic: Topic) -> None:
-        self._due.add(topic)
-        self._nudge.set()
-
-    def _appoint(self, listener: Listener) -> None:
-        self._reader = listener
-        listener.group.start_soon(self._follow_the_log, listener)
-        if self._broker is not None:
-            listener.group.start_soon(self._hear_others, self._broker, listener)
-
-    async def _hear_others(self, broker: Broker, listener: Listener) -> None:
-        while self._reader is listener:
-            try:
-                await broker.listen(self.hear)
-            except Exception as error:
-                logger.warning("the broker is not heard, so that events of other processes come later: %r", error)
-            await anyio.sleep(LISTEN_AGAIN_SECONDS)
-
-    async def _follow_the_log(self, listener: Listener) -> None:
-        """Read what is missing when it is known to be, and everything once in a while."""
-        while self._reader is listener:
-            with anyio.move_on_after(TICK_SECONDS):
-                await self._nudge.wait()
-                self._nudge = anyio.Event()
-            if self.hangs_up:
-                self.hangs_up = False
-                self.end(stopping())
-            now = time.monotonic()
-            self._look_after_people(now)
-            due, self._due = self._due, set()
-            if now - self._polled >= POLL_SECONDS:
-                self._polled = now
-                due = set(self.topics.values())
-            topics = [topic for topic in due if topic.next is not None]
-            for first in range(0, len(topics), ABREAST):
-                async with anyio.create_task_group() as group:
-                    for topic in topics[first : first + ABREAST]:
-                        group.start_soon(self._read, topic)
-
-    def _look_after_people(self, now: float) -> None:
-        overdue = [watched for watched in self.people.values() if now - watched.told >= PEOPLE_SECONDS]
-        for watched in nsmallest(PEOPLE_AT_ONCE, overdue, key=attrgetter("told")):
-            watched.tell()
-
-    async def _read(self, topic: Topic) -> None:
-        try:
-            with anyio.move_on_after(READ_SECONDS):  # what takes longer keeps nobody else waiting, and is tried again
-                while topic.next is not None and topic.subscribers:
-                    page = await topic.read(EventRange(size=PAGE, start_id=topic.next))
-                    self._failed = False
-                    for id, data in page.rows:
-                        topic.publish(Event(page.application_id, page.conversation_id, id, data))
-                    if len(page.ids) < PAGE:
-                        return
-        except NotFound as error:
-            topic.end(error)
-        except StorageUnavailable as error:
-            if not self._failed:
-                logger.warning("live streams wait for the storage: %s", error)
-            self._failed = True
-        except Exception:
-            logger.exception("the log of %s could not be read for its subscribers", topic.conversation_id)

@@ -74,10 +74,10 @@ class Core:
     """
 
     opening: Opening
+    live: Live
     hooks: Hooks = field(default_factory=Hooks)
     within: WithinHooks = field(default_factory=WithinHooks)
     hub: Hub = field(default_factory=Hub)
-    live: Live = field(default_factory=Live)
     announce: Publish | None = None
     authorize: Authorize | None = None
     event_types: frozenset[str] = frozenset()

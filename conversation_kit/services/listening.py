@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from conversation_kit.domain.errors import ConfigurationError, invalid_cursor
@@ -10,11 +10,14 @@ from conversation_kit.domain.models import Conversation, Member, MemberState
 from conversation_kit.domain.principals import Principal
 from conversation_kit.domain.reading import Page
 from conversation_kit.domain.rules import unknown_caller
+from conversation_kit.domain.times import now
+from conversation_kit.live.circles import Numbers
 from conversation_kit.live.feeds import Feed, Sources, Standing
 from conversation_kit.live.subscriptions import Subscription
 from conversation_kit.live.topics import Read, Topic
 from conversation_kit.services.core import Core
 from conversation_kit.services.events import Events
+from conversation_kit.services.opening import Opening
 from conversation_kit.services.users import Users
 
 LARGEST_ID = 2**53
@@ -23,6 +26,15 @@ MAX_CONVERSATIONS = 500
 
 MAX_MEMBERSHIPS = 2 * MAX_CONVERSATIONS
 """What is looked at for them: a user may be a member over several channels."""
+
+
+def numbers(opening: Opening) -> Numbers:
+    """What tells live streams where there is something new."""
+
+    async def sequence_numbers(application_id: str, conversation_ids: Sequence[str]) -> Mapping[str, int]:
+        return await (await opening.storage()).sequence_numbers(application_id, conversation_ids, now())
+
+    return sequence_numbers
 
 
 def subscribe(core: Core, principal: Principal, conversation_id: str, after: int | None) -> Subscription:

@@ -186,3 +186,26 @@ class ConversationsContract(Contract):
             bench.clock.advance(3600)
             assert list(await bench.storage.expired_conversations(APP, bench.clock(), 10)) == []
             assert_same(await bench.stored(room), replace(room, expires_at=None))
+
+    async def test_tells_of_many_conversations_at_once_how_far_their_logs_go(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            rooms = [await bench.conversation() for _ in range(3)]
+            theirs = await bench.conversation(application_id=OTHER)
+            for number, room in enumerate(rooms):
+                await bench.say(room.id, *["hello"] * number)
+            ids = [room.id for room in (*rooms, theirs)]
+            unknown = [f"CON-{number}" for number in range(300)]
+            found = await bench.storage.sequence_numbers(APP, [*ids, *unknown], bench.clock())
+            assert dict(found) == {room.id: number for number, room in enumerate(rooms)}
+            assert dict(await bench.storage.sequence_numbers(APP, [], bench.clock())) == {}
+            assert dict(await bench.storage.sequence_numbers("app-3", ids, bench.clock())) == {}
+
+    async def test_of_a_conversation_that_has_expired_or_was_destroyed_there_is_no_sequence_number(self, tmp_path: Path) -> None:
+        async with self.bench(tmp_path) as bench:
+            expires_at = bench.clock() + timedelta(minutes=1)
+            stays, goes, gone = await bench.conversation(), await bench.conversation(expires_at=expires_at), await bench.conversation()
+            await bench.destroy(gone)
+            ids = [stays.id, goes.id, gone.id]
+            early = timedelta(milliseconds=-1)
+            assert set(await bench.storage.sequence_numbers(APP, ids, expires_at + early)) == {stays.id, goes.id}
+            assert set(await bench.storage.sequence_numbers(APP, ids, expires_at)) == {stays.id}

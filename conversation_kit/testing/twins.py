@@ -228,6 +228,7 @@ async def everything(storage: Storage, application_id: str) -> Facts:
     a, ask = application_id, Asked()
     await ask("list_conversations", lambda: storage.list_conversations(a, Page(), NOW))
     await ask("expired_conversations", lambda: storage.expired_conversations(a, NOW, 10))
+    await ask("sequence_numbers", lambda: storage.sequence_numbers(a, [f"CON-{room}" for room in ROOMS], NOW))
     await ask("list_users", lambda: storage.list_users(a, Page()))
     await ask("list_legs", lambda: storage.list_legs(a, Page()))
     await ask("get_leg", lambda: storage.get_leg(a, "LEG-0"))

@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, event
 
 from conversation_kit import ConversationKit, HostAuthenticator
 from conversation_kit.domain.reading import EventRange
+from conversation_kit.domain.times import now
 from conversation_kit_sql import SQLStorage
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +39,7 @@ async def test_posting_and_reading_find_rows_by_their_whole_keys(tmp_path: Path)
         for descending in (False, True):
             await kit.as_user("ana").events.page(rooms[0], EventRange(descending=descending))
             await kit.events.page(rooms[0], EventRange(descending=descending))
+        assert len(await kit.storage.sequence_numbers("default", rooms, now())) == 3
     seen = {statement for statement in ran if statement.startswith(("SELECT", "UPDATE"))}
     assert len(seen) > 8
     with engine.connect() as connection:

@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not announced is not found."""
-    monkeypatch.setattr("conversation_kit.live.registry.POLL_SECONDS", 3600)
+    monkeypatch.setattr("conversation_kit.live.circles.POLL_SECONDS", 3600)
 
 
 class Writer:
@@ -258,7 +258,7 @@ async def test_a_broker_that_is_killed_and_started_again_costs_time_only(
                 assert first is not None
                 assert ids(got) == list(range(first, last + 1))
                 # Then the broker is at work again, by itself.
-                monkeypatch.setattr("conversation_kit.live.registry.POLL_SECONDS", 3600)
+                monkeypatch.setattr("conversation_kit.live.circles.POLL_SECONDS", 3600)
                 await settle(events, lambda: say("again"))
 
 

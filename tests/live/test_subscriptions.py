@@ -48,7 +48,7 @@ def ids(events: list[Event]) -> list[int | None]:
 @pytest.fixture
 def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not announced is not found."""
-    monkeypatch.setattr("conversation_kit.live.registry.POLL_SECONDS", 3600)
+    monkeypatch.setattr("conversation_kit.live.circles.POLL_SECONDS", 3600)
 
 
 async def test_events_come_from_the_log_and_then_live() -> None:
@@ -235,7 +235,7 @@ class BrokenBroker:
 
 
 async def test_a_broker_that_fails_costs_no_event(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr("conversation_kit.live.registry.LISTEN_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("conversation_kit.live.circles.LISTEN_AGAIN_SECONDS", 0.01)
     broker = BrokenBroker()
     async with open_world(make_kit(broker=broker)) as world, world.kit.subscribe(world.conversation) as events:
         await world.say()
