@@ -73,7 +73,7 @@ from conversation_kit.live.feeds import Feed
 from conversation_kit.live.subscriptions import Subscription
 from conversation_kit.memory import MemoryStorage
 from conversation_kit.memory_broker import MemoryBroker
-from conversation_kit.ports import Authenticator, Broker, Capabilities, Migrates, Migration, Storage, Wake
+from conversation_kit.ports import Authenticator, Broker, Capabilities, Migrates, Migration, News, Storage, Wake, Whisper
 from conversation_kit.services.acting import Acting, Chat
 from conversation_kit.services.core import AccessRequest
 
@@ -134,6 +134,7 @@ __all__ = [
     "Migrates",
     "Migration",
     "Needs",
+    "News",
     "NotFound",
     "Page",
     "Pointer",
@@ -161,5 +162,6 @@ __all__ = [
     "UserDeleted",
     "UserUpdated",
     "Wake",
+    "Whisper",
     "unread",
 ]

@@ -248,18 +248,31 @@ class Wake:
     user_ids: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Whisper:
+    """An ephemeral event, which is in no log: ``data`` is its JSON. ``id`` is another one for each, and who has heard it ignores it."""
+
+    application_id: str
+    conversation_id: str
+    id: str
+    data: str
+
+
+News: TypeAlias = Wake | Whisper
+
+
 @runtime_checkable
 class Broker(Protocol):
     """Lets the processes that share a storage know that there is something to read.
 
-    It carries no truth. What it loses, doubles, delays or puts out of order costs time only, for the log is read once in a while anyway.
-    What it raises is logged. ``conversation_kit.relay.Relay`` is most of one that has a server.
+    It carries no truth. What it loses, doubles, delays or puts out of order costs time only, for the log is read once in a while anyway;
+    a whisper that it loses is lost. What it raises is logged. ``conversation_kit.relay.Relay`` is most of one that has a server.
     """
 
-    def tell(self, wakes: Sequence[Wake]) -> None:
+    def tell(self, news: Sequence[News]) -> None:
         """Pass these on to everybody who listens, in other processes too, soon. Called after the commit; never waits for a server."""
 
-    async def listen(self, heard: Callable[[Wake], None]) -> None:
+    async def listen(self, heard: Callable[[News], None]) -> None:
         """Call ``heard``, on this event loop, for whatever is told from now on; until cancelled. Run again when it raises or returns."""
 
 

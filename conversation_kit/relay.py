@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 from anyio.lowlevel import checkpoint_if_cancelled, current_token
 
-from conversation_kit.ports import Wake
+from conversation_kit.ports import News
 from conversation_kit.wakes import Pending, read, write
 
 logger = logging.getLogger("conversation_kit")
@@ -73,12 +73,12 @@ class Relay(ABC):
         When the connection is lost the iterator raises or ends.
         """
 
-    def tell(self, wakes: Sequence[Wake]) -> None:
+    def tell(self, news: Sequence[News]) -> None:
         """See ``Broker.tell``."""
-        if self._pending.add(wakes) or self._thread is None:
+        if self._pending.add(news) or self._thread is None:
             self._rouse()
 
-    async def listen(self, heard: Callable[[Wake], None]) -> None:
+    async def listen(self, heard: Callable[[News], None]) -> None:
         """See ``Broker.listen``."""
         listener = _Listener(heard)
         self._listeners.append(listener)
@@ -175,13 +175,13 @@ class Relay(ABC):
     async def _send(self) -> None:
         async with self.sender() as send:
             while True:
-                wakes = self._pending.take()
+                news = self._pending.take()
                 try:
-                    for text in write(wakes):
+                    for text in write(news):
                         with anyio.fail_after(SEND_SECONDS):
                             await send(text)
                 except BaseException:
-                    self._pending.add(wakes)
+                    self._pending.add_again(news)
                     raise
                 self._works("sent to")
                 if not self._closes:
@@ -200,14 +200,14 @@ class Relay(ABC):
             self._works("listened to")
             async for text in texts:
                 try:
-                    wakes = read(text)
+                    news = read(text)
                 except ValueError as error:
                     if not self._garbled:
                         logger.warning("The broker has passed on a text that the kit did not write (%s): who else uses its channel?", error)
                     self._garbled = True
                 else:
                     for listener in tuple(self._listeners):
-                        listener.call_soon(listener.hear, wakes)
+                        listener.call_soon(listener.hear, news)
         raise ConnectionError("the server has ended the connection")
 
     async def _again_and_again(self, what: str, attempt: Callable[[], Awaitable[None]]) -> None:
@@ -251,7 +251,7 @@ class Relay(ABC):
 class _Listener:
     """One call of ``listen``, on the event loop that it is made on."""
 
-    def __init__(self, heard: Callable[[Wake], None]) -> None:
+    def __init__(self, heard: Callable[[News], None]) -> None:
         self.ended = anyio.Event()
         self.is_over = False
         self._heard = heard
@@ -264,8 +264,8 @@ class _Listener:
         with suppress(RuntimeError):  # it has ended
             self._call_soon(function, *arguments)
 
-    def hear(self, wakes: Sequence[Wake]) -> None:
-        """Pass them on, while it still listens."""
-        for wake in wakes:
+    def hear(self, news: Sequence[News]) -> None:
+        """Pass it on, while it still listens."""
+        for one in news:
             if not self.is_over:
-                self._heard(wake)
+                self._heard(one)

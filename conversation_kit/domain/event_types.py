@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 
@@ -96,6 +97,15 @@ def receipt_target(body: JSONObject) -> int | None:
 def is_message(type: str, registered: Collection[str] = ()) -> bool:
     """Whether events of this type are what people said, and not what the log records: those can be deleted, and be unread."""
     return type in MESSAGES or type.startswith("custom:") or type in registered
+
+
+def is_ephemeral(data: str) -> bool:
+    """Whether this is the JSON of an ephemeral event, and of nothing that a log would have to hold."""
+    try:
+        fields = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(fields, dict) and fields.get("type") in EPHEMERAL and "id" not in fields and isinstance(fields.get("body"), dict)
 
 
 def check_registered(types: Iterable[str]) -> frozenset[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from heapq import nsmallest
@@ -14,11 +15,12 @@ import anyio
 from anyio.abc import TaskGroup
 
 from conversation_kit.domain.errors import NotFound, StorageUnavailable, StreamEnded, conversation_not_found, stopping
+from conversation_kit.domain.event_types import is_ephemeral
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.reading import EventRange
 from conversation_kit.domain.signals import ConversationDeleted, EventCreated, Signal
 from conversation_kit.live.topics import Subscriber, Topic
-from conversation_kit.ports import Broker, Wake
+from conversation_kit.ports import Broker, News, Wake, Whisper
 
 logger = logging.getLogger("conversation_kit")
 
@@ -32,6 +34,9 @@ LISTEN_AGAIN_SECONDS = 1.0
 PAGE = 100
 ABREAST = 32
 """Topics whose logs are read at once."""
+
+REMEMBERED = 1_000
+"""Whispers by which it is known that they come again."""
 
 AT_ONCE = 256
 """Topics of which it is asked at once whether there is anything to read."""
@@ -94,6 +99,7 @@ class Circle:
         self._nudge = anyio.Event()
         self._failed = False
         self._polled = time.monotonic()
+        self._whispered: OrderedDict[str, None] = OrderedDict()
 
     def enter(self, listener: Listener) -> None:
         """See ``Live.enter``."""
@@ -153,8 +159,26 @@ class Circle:
                 if topic is not None:
                     topic.end(conversation_not_found())
 
-    def hear(self, wake: Wake) -> None:
-        """Somebody says that there is something to read. Nothing but reading follows from it, so it may be wrong."""
+    def hear(self, one: News) -> None:
+        """Somebody says that there is something to read, or passes on what cannot be read."""
+        if isinstance(one, Wake):
+            self._hear_of(one)
+        elif one.id not in self._whispered:
+            self.has_heard((one,))
+            topic = self.topics.get((one.application_id, one.conversation_id))
+            if topic is not None and is_ephemeral(one.data):
+                topic.publish(Event(one.application_id, one.conversation_id, None, one.data))
+
+    def has_heard(self, news: Sequence[News]) -> None:
+        """Ignore these whispers when they come, maybe again."""
+        for one in news:
+            if isinstance(one, Whisper):
+                self._whispered[one.id] = None
+                if len(self._whispered) > REMEMBERED:
+                    self._whispered.popitem(last=False)
+
+    def _hear_of(self, wake: Wake) -> None:
+        # Nothing but reading follows from it, so it may be wrong.
         topic = self.topics.get((wake.application_id, wake.conversation_id))
         if topic is not None and topic.next is not None and wake.last_id >= topic.next:
             self._read_soon(topic)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import secrets
+from collections.abc import Iterator, Sequence
 from threading import get_ident
 
 import anyio
@@ -11,9 +12,12 @@ import anyio
 from conversation_kit.domain.errors import stopping
 from conversation_kit.domain.signals import EventCreated, Signal
 from conversation_kit.live.circles import MEMBERSHIP, Circle, Listener, Numbers
-from conversation_kit.ports import Broker, Connected, Wake
+from conversation_kit.ports import Broker, Connected, News, Wake, Whisper
 
 logger = logging.getLogger("conversation_kit")
+
+MAX_WHISPER = 2_000
+"""Characters of an ephemeral event that other processes get to know."""
 
 
 class Live:
@@ -22,6 +26,8 @@ class Live:
     def __init__(self, numbers: Numbers, broker: Broker | None = None) -> None:
         self.broker = broker
         self._numbers = numbers
+        self._name = secrets.token_urlsafe(9)
+        self._whispers = 0
         self.circles: dict[int, Circle] = {}
         """Empty when nobody listens, so that a look at it tells whether there is anything to announce."""
 
@@ -40,8 +46,13 @@ class Live:
         circle = self.circles.get(get_ident())
         if circle is not None:
             circle.publish(signals)
-        if self.broker is not None:
-            self._tell(self.broker, signals)
+        if self.broker is not None and (news := list(self._news(signals))):
+            if circle is not None:
+                circle.has_heard(news)
+            try:
+                self.broker.tell(news)
+            except Exception as error:
+                logger.warning("the broker could not be told, so that others learn of it later: %r", error)
 
     def enter(self, listener: Listener) -> Circle:
         """Let ``listener`` into the circle of its event loop, where it can follow topics and watch over people."""
@@ -78,18 +89,19 @@ class Live:
         if isinstance(self.broker, Connected) and not self.circles:
             await self.broker.close()
 
-    def _tell(self, broker: Broker, signals: Sequence[Signal]) -> None:
+    def _news(self, signals: Sequence[Signal]) -> Iterator[News]:
         last: dict[tuple[str, str], int] = {}
         people: dict[tuple[str, str], tuple[str, ...]] = {}
         for signal in signals:
-            if isinstance(signal, EventCreated) and signal.event.id is not None:
+            if isinstance(signal, EventCreated):
                 event = signal.event
                 conversation = event.application_id, event.conversation_id
-                last[conversation] = signal.event.id
-                if event.type in MEMBERSHIP:
-                    people[conversation] = (*people.get(conversation, ()), event.body["user"]["id"])
-        if last:
-            try:
-                broker.tell([Wake(*conversation, id, people.get(conversation, ())) for conversation, id in last.items()])
-            except Exception as error:
-                logger.warning("the broker could not be told, so that others learn of it later: %r", error)
+                if event.id is not None:
+                    last[conversation] = event.id
+                    if event.type in MEMBERSHIP:
+                        people[conversation] = (*people.get(conversation, ()), event.body["user"]["id"])
+                elif len(event.data) <= MAX_WHISPER:
+                    self._whispers += 1
+                    yield Whisper(*conversation, f"{self._name}{self._whispers}", event.data)
+        for conversation, id in last.items():
+            yield Wake(*conversation, id, people.get(conversation, ()))

@@ -15,7 +15,7 @@ import anyio.to_thread
 import pytest
 from anyio.lowlevel import checkpoint
 
-from conversation_kit.ports import Broker, Connected, Wake
+from conversation_kit.ports import Broker, Connected, News, Wake, Whisper
 from conversation_kit.relay import Relay
 from conversation_kit.wakes import MAX_TEXT, write
 
@@ -32,6 +32,7 @@ class Process:
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
         self.last: dict[tuple[str, str], int] = {}
+        self.whispers: list[Whisper] = []
 
     async def run(self) -> None:
         """Listen as the kit does."""
@@ -52,8 +53,11 @@ class Process:
         """Wait until this was heard last."""
         await until(lambda: self.has(last_id, conversation_id))
 
-    def _hear(self, wake: Wake) -> None:
-        self.last[wake.application_id, wake.conversation_id] = wake.last_id
+    def _hear(self, one: News) -> None:
+        if isinstance(one, Whisper):
+            self.whispers.append(one)
+        else:
+            self.last[one.application_id, one.conversation_id] = one.last_id
 
 
 class BrokerContract:
@@ -110,6 +114,17 @@ class BrokerContract:
             here.broker.tell(wakes)
             for wake in wakes:
                 await until(lambda wake=wake: there.last.get((wake.application_id, wake.conversation_id)) == wake.last_id)  # type: ignore[misc]
+
+    async def test_whispers_arrive_as_they_are(self) -> None:
+        async with self.processes(2) as (here, there):
+            whispers = [
+                Whisper("app", "CON-1", f"w{number}", f'{{"type":"text:typing:on","body":{{"☎":{number}}}}}') for number in range(20)
+            ]
+            here.broker.tell(whispers)
+            here.tell(1)
+            await there.hear(1)
+            await until(lambda: len(there.whispers) >= len(whispers))
+            assert set(there.whispers) == set(whispers)
 
     async def test_of_what_comes_fast_the_last_of_each_conversation_is_heard(self) -> None:
         async with self.processes(2) as (here, there):

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from conversation_kit import ConversationKit, Event, Subscription, Wake
+from conversation_kit import ConversationKit, Event, News, Subscription
 from conversation_kit import relay as relays
 from conversation_kit.relay import Relay
 from tests import brokers, databases
@@ -148,24 +148,24 @@ class BadBroker:
         self._seconds = seconds
         self.lost = self.doubled = 0
 
-    def tell(self, wakes: Sequence[Wake]) -> None:
-        self._broker.tell(wakes)
+    def tell(self, news: Sequence[News]) -> None:
+        self._broker.tell(news)
 
-    async def listen(self, heard: Callable[[Wake], None]) -> None:
+    async def listen(self, heard: Callable[[News], None]) -> None:
         async with anyio.create_task_group() as group:
 
-            async def later(wake: Wake) -> None:
+            async def later(one: News) -> None:
                 await anyio.sleep(self._random.uniform(0, self._seconds))
-                heard(wake)
+                heard(one)
 
-            def hear(wake: Wake) -> None:
+            def hear(one: News) -> None:
                 if self._random.random() < 0.5:
                     self.lost += 1
                     return
-                group.start_soon(later, wake)
+                group.start_soon(later, one)
                 if self._random.random() < 0.5:
                     self.doubled += 1
-                    group.start_soon(later, wake)
+                    group.start_soon(later, one)
 
             await self._broker.listen(hear)
 

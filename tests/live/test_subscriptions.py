@@ -22,12 +22,14 @@ from conversation_kit import (
     Forbidden,
     InvalidInput,
     MemoryBroker,
+    News,
     NotFound,
     Signal,
     StorageUnavailable,
     StreamEnded,
     Subscription,
     Wake,
+    Whisper,
 )
 from conversation_kit.live import followers, inboxes
 from tests.world import World, make_kit, open_world
@@ -215,6 +217,57 @@ async def test_a_storage_or_an_authorize_that_fails_for_a_while_costs_no_event(m
         assert failures == []
 
 
+@pytest.mark.usefixtures("no_poll")
+async def test_typing_reaches_the_subscribers_of_other_processes_too_once() -> None:
+    broker = MemoryBroker()
+    async with open_world(make_kit(broker=broker)) as world:
+        other = make_kit(world.kit.storage, broker=broker)
+        async with other.subscribe(world.conversation) as there, world.kit.subscribe(world.conversation) as here:
+            while len(broker._listeners) < 2:
+                await checkpoint()
+            for _ in range(2):
+                await world.kit.as_user("ana").events.create(world.conversation, "text:typing:on", {"activity": 1})
+            await world.say()
+            for events in (here, there):
+                assert [event.type for event in await take(events, 3)] == ["text:typing:on", "text:typing:on", "text"]
+
+
+@pytest.mark.usefixtures("no_poll")
+async def test_what_is_no_ephemeral_event_is_not_taken_from_a_broker() -> None:
+    broker = MemoryBroker()
+    good = '{"type":"text:typing:on","body":{},"timestamp":"2026-01-01T00:00:00.000Z"}'
+    bad = [
+        good.replace("text:typing:on", "text"),
+        good.replace('"type"', '"id":"7","type"'),
+        good.replace("{}", "7"),
+        "[1]",
+        "?",
+        "[" * 2000,
+    ]
+    async with open_world(make_kit(broker=broker)) as world, world.kit.subscribe(world.conversation) as events:
+        while not broker._listeners:
+            await checkpoint()
+        for number, data in enumerate([*bad, good, good]):
+            broker.tell([Whisper("app-1", world.conversation, f"w{min(number, len(bad))}", data)])
+        broker.tell([Whisper("app-2", world.conversation, "other", good), Whisper("app-1", "CON-unknown", "unknown", good)])
+        await world.say()
+        assert [event.type for event in await take(events, 2)] == ["text:typing:on", "text"]
+
+
+@pytest.mark.usefixtures("no_poll")
+async def test_an_ephemeral_event_that_is_long_stays_in_its_process() -> None:
+    broker = MemoryBroker()
+    async with open_world(make_kit(broker=broker)) as world:
+        other = make_kit(world.kit.storage, broker=broker)
+        async with other.subscribe(world.conversation) as there:
+            while not broker._listeners:
+                await checkpoint()
+            for length in (1_000, 10_000):
+                await world.kit.as_user("ana").events.create(world.conversation, "ephemeral", {"text": "x" * length})
+            await world.say()
+            assert [event.type for event in await take(there, 2)] == ["ephemeral", "text"]
+
+
 class BrokenBroker:
     """Raises whatever it is asked to do, and counts how often."""
 
@@ -223,11 +276,11 @@ class BrokenBroker:
         self.asked = 0
         self.asked_again = anyio.Event()
 
-    def tell(self, wakes: Sequence[Wake]) -> None:
+    def tell(self, news: Sequence[News]) -> None:
         self.told += 1
         raise OSError("no broker here")
 
-    async def listen(self, heard: Callable[[Wake], None]) -> None:
+    async def listen(self, heard: Callable[[News], None]) -> None:
         self.asked += 1
         if self.asked > 1:
             self.asked_again.set()

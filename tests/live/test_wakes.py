@@ -9,19 +9,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversation_kit import Wake
-from conversation_kit.wakes import MAX_PENDING, MAX_TEXT, Pending, read, write
+from conversation_kit import News, Wake, Whisper
+from conversation_kit.wakes import MAX_PENDING, MAX_TEXT, MAX_WHISPERS, Pending, read, write
 
 WAKES = st.builds(
     Wake, st.text(max_size=300), st.text(max_size=300), st.integers(1, 2**53), st.lists(st.text(max_size=60), max_size=5).map(tuple)
 )
 
 
-@given(st.lists(WAKES, max_size=40))
-def test_what_is_written_is_read_and_no_text_is_too_long(wakes: list[Wake]) -> None:
-    texts = list(write(wakes))
-    assert [wake for text in texts for wake in read(text)] == wakes
+WHISPERS = st.builds(Whisper, st.text(max_size=300), st.text(max_size=300), st.text(max_size=30), st.text(max_size=300))
+
+
+@given(st.lists(WAKES | WHISPERS, max_size=40))
+def test_what_is_written_is_read_and_no_text_is_too_long(news: list[News]) -> None:
+    texts = list(write(news))
+    assert [one for text in texts for one in read(text)] == news
     assert all(text.isascii() and len(text) <= MAX_TEXT for text in texts)
+
+
+def test_what_could_not_be_sent_waits_again_unless_it_was_of_the_moment() -> None:
+    pending = Pending()
+    pending.add([Wake("app", "CON-1", 5, ("USR-1",)), Whisper("app", "CON-1", "w1", "{}")])
+    news = pending.take()
+    assert len(news) == 2
+    pending.add([Wake("app", "CON-1", 6, ("USR-2", "USR-1"))])
+    pending.add_again(news)
+    assert pending.take() == [Wake("app", "CON-1", 6, ("USR-2", "USR-1"))]
+
+
+def test_of_too_many_whispers_the_oldest_are_lost() -> None:
+    pending = Pending()
+    pending.add(Whisper("app", "CON-1", str(number), "{}") for number in range(MAX_WHISPERS + 3))
+    assert [one.id for one in pending.take() if isinstance(one, Whisper)] == [str(number) for number in range(3, MAX_WHISPERS + 3)]
 
 
 def test_a_wake_that_fits_into_no_text_is_left_out() -> None:
@@ -47,7 +66,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         wakes = read(text)
     except ValueError:
         return
-    assert wakes == [] or all(isinstance(wake, Wake) for wake in wakes)
+    assert wakes == [] or all(isinstance(wake, Wake | Whisper) for wake in wakes)
 
 
 @pytest.mark.parametrize("text", ["[" * MAX_TEXT, "[" + "9" * 5000 + "]", " " * (MAX_TEXT + 1), '[["app", "CON-1", NaN]]'])

@@ -32,13 +32,13 @@ pytestmark = pytest.mark.anyio
 PUBLIC = """
 ADMIN Access AccessRequest Acting Authenticator Broker Capabilities Changes Chat Command ConfigurationError Conflict Context Conversation
 ConversationCreated ConversationDeleted ConversationKit ConversationKitError ConversationUpdated CreateConversation CreateEvent
-CreateUser DeleteConversation DeleteEvent DeleteLeg DeleteUser Event EventCreated EventDeleted EventPage EventRange Forbidden
+CreateUser DeleteConversation DeleteEvent DeleteLeg DeleteUser Event EventCreated EventDeleted EventPage EventRange Feed Forbidden
 HookFailed HostAuthenticator HostUser InvalidInput InviteMember JWTAuthenticator JoinMember Leg LegStarted LegStatus LegTerminated
-LegUpdated Member MemberInvited MemberJoined MemberLeft MemberState MemoryBroker MemoryStorage Migrates Migration Needs NotFound Page
+LegUpdated Member MemberInvited MemberJoined MemberLeft MemberState MemoryBroker MemoryStorage Migrates Migration Needs News NotFound Page
 Pointer Principal Receipt ReceiptKind Rejected RemoveMember RequestError Scene Signal Slice StartLeg Storage StorageUnavailable StreamEnded
 StreamLimits Subscription
 UNCHANGED Unauthenticated
-UpdateConversation UpdateLeg UpdateUser User UserCreated UserDeleted UserUpdated Wake
+UpdateConversation UpdateLeg UpdateUser User UserCreated UserDeleted UserUpdated Wake Whisper
 unread
 """
 
