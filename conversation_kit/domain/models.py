@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from conversation_kit.domain.immutable import immutable
+
 JSONObject: TypeAlias = Mapping[str, Any]
 
 
@@ -76,7 +78,7 @@ class MemberState(StrEnum):
 ACTIVE = frozenset({MemberState.INVITED, MemberState.JOINED})
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Pointer:
     """How far a member has read: up to the event ``seen``. ``seen_messages`` of the conversation's messages lie there or before."""
 
