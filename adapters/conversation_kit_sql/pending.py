@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from conversation_kit.domain.errors import duplicate_name
 from conversation_kit.domain.events import Event
-from conversation_kit.domain.models import Conversation, Leg, Member, Receipt, ReceiptKind, at_pointer
+from conversation_kit.domain.models import Conversation, Leg, Member, Pointer, Receipt, ReceiptKind, at_pointer
 from conversation_kit.domain.scene import Changes
 from conversation_kit_sql.prepared import together
 from conversation_kit_sql.rows import changed, only_moved_on, to_row, to_update
@@ -30,7 +30,7 @@ class Pending:
     """Members that are in the database."""
     conversations: dict[str, Conversation] = field(default_factory=dict)
     members: dict[MemberKey, Member] = field(default_factory=dict)
-    pointers: dict[MemberKey, tuple[int, int]] = field(default_factory=dict)
+    pointers: dict[MemberKey, Pointer] = field(default_factory=dict)
     """Of members of which nothing else changes."""
     events: list[Event] = field(default_factory=list)
     rewritten: list[Event] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Pending:
             if key in self.members:
                 self.members[key] = at_pointer(self.members[key], pointer.seen, pointer.seen_messages)
             else:
-                self.pointers[key] = (pointer.seen, pointer.seen_messages)
+                self.pointers[key] = pointer
         self.events.extend(changes.events)
         self.rewritten.extend(changes.rewritten)
         for receipt in changes.receipts:
@@ -91,10 +91,12 @@ class Pending:
         last = statements.move_on.exactly(connection, moved, a)
         if self.members:
             self._flush_members(connection, statements)
-        last += statements.move_pointers.exactly(connection, [(*key, *pointer) for key, pointer in self.pointers.items()], a)
+        if self.pointers:
+            rows = [(key[0], pointer.member_id, pointer.seen, pointer.seen_messages) for key, pointer in self.pointers.items()]
+            last += statements.move_pointers.exactly(connection, rows, a)
         if self.events:
-            rows = [(event.conversation_id, event.id, event.data, event.messages) for event in self.events]
-            last += statements.insert_events.exactly(connection, rows, a)
+            log = [(event.conversation_id, event.id, event.data, event.messages) for event in self.events]
+            last += statements.insert_events.exactly(connection, log, a)
         more = self.rewritten or self.receipts or self.legs or self.removed_legs or self.destroyed
         if last:
             together(connection, last, None if more else in_doubt)

@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from conversation_kit.domain.immutable import immutable
+
 JSONObject: TypeAlias = Mapping[str, Any]
 
 
@@ -76,7 +78,7 @@ class MemberState(StrEnum):
 ACTIVE = frozenset({MemberState.INVITED, MemberState.JOINED})
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Pointer:
     """How far a member has read: up to the event ``seen``. ``seen_messages`` of the conversation's messages lie there or before."""
 
@@ -127,8 +129,9 @@ class Member:
 def at_pointer(member: Member, seen: int, seen_messages: int) -> Member:
     """The member when it has read so far."""
     # As above: this happens for every message too.
-    copy = object.__new__(Member)
-    object.__setattr__(copy, "__dict__", {**member.__dict__, "seen": seen, "seen_messages": seen_messages})
+    copy, values = object.__new__(Member), member.__dict__.copy()
+    values["seen"], values["seen_messages"] = seen, seen_messages
+    object.__setattr__(copy, "__dict__", values)
     return copy
 
 
