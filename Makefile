@@ -6,6 +6,9 @@ STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.bench-installed
 COVERAGE_FLOOR := 90
 KILL_ROUNDS ?= 100
+# Tests wait much of their time, so there are more processes than cores.
+WORKERS ?= 4
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: demo test check format lint types imports coverage kill bench bench-fanout bench-growth bench-profile bench-smoke bench-wholeway nexmo wheel clean
 
@@ -13,7 +16,7 @@ demo: $(STAMP)
 	$(BIN)/conversation-kit demo
 
 test: $(STAMP)
-	$(BIN)/pytest
+	$(PYTEST)
 
 check: lint types imports coverage
 
@@ -43,7 +46,7 @@ imports: $(STAMP)
 	$(BIN)/lint-imports
 
 coverage: $(STAMP)
-	$(BIN)/pytest --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
+	$(PYTEST) --cov --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
 
 kill: $(STAMP)
 	CONVERSATION_KIT_KILL_ROUNDS=$(KILL_ROUNDS) $(BIN)/pytest -q -s tests/reliability/test_kill.py

@@ -30,13 +30,14 @@ from conversation_kit_nats import NatsBroker
 from conversation_kit_redis import RedisBroker
 from conversation_kit_sql import PostgresBroker
 from tests import databases
+from tests.ports import free_port
 from tests.proxy import Proxy, proxied
 
 KINDS = ("postgresql", "redis", "nats")
 VARIABLES = {"redis": "CONVERSATION_KIT_TEST_REDIS_URL", "nats": "CONVERSATION_KIT_TEST_NATS_URL"}
 PORTS = {"redis": 6379, "nats": 4222}
 PROGRAMS = {"redis": ("redis-server", "valkey-server"), "nats": ("nats-server",)}
-DEADLINE = 10.0
+DEADLINE = 30.0
 _servers = ExitStack()
 atexit.register(_servers.close)
 
@@ -119,8 +120,7 @@ def service(kind: str, folder: Path) -> Iterator[Service]:
 
 
 def _service(kind: str, program: str, folder: Path) -> Service:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     where = ["--port", str(port), "--bind", "127.0.0.1", "--save", ""] if kind == "redis" else ["-p", str(port), "-a", "127.0.0.1"]
     return Service(kind, port, [program, *where], folder)
 

@@ -19,7 +19,7 @@ import httpx2
 
 T = TypeVar("T")
 COMMAND = str(Path(sys.executable).with_name("conversation-kit"))
-DEADLINE = 30.0
+DEADLINE = 60.0
 """Seconds after which what should have happened is taken not to happen any more."""
 
 

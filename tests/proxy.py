@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import URL
 
 CHUNK = 1 << 16
-DEADLINE = 10.0
+DEADLINE = 30.0
 
 
 @dataclass

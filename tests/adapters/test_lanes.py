@@ -30,7 +30,7 @@ class Desk:
         self.batches.append([ticket.unit for ticket in tickets])
         self.threads.append(threading.current_thread())
         self.begun.set()
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(30)
         for ticket in tickets:
             if ticket.unit < 0:
                 ticket.fail(ValueError(ticket.unit))
@@ -39,13 +39,13 @@ class Desk:
 
 
 async def is_so(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         while not condition():  # noqa: ASYNC110 (threads do not tell when they end)
             await anyio.sleep(0.001)
 
 
 async def begun(desk: Desk) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         await anyio.to_thread.run_sync(desk.begun.wait)
 
 
@@ -200,7 +200,7 @@ def test_an_event_loop_that_ends_while_the_thread_works_leaves_no_thread_behind(
 
     asyncio.run(leave_early())
     desk.go_on.set()
-    desk.threads[0].join(10)
+    desk.threads[0].join(30)
     assert not desk.threads[0].is_alive()
 
 
@@ -209,7 +209,7 @@ async def test_threads_that_end_and_work_that_comes_never_miss_each_other(monkey
     desk = Desk()
     desk.go_on.set()
     lane = Lane(desk.work, 3)
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         for unit in range(300):
             assert await lane.join(unit) == 10 * unit
             if unit % 3:

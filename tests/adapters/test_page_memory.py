@@ -33,7 +33,7 @@ ACTIONS = st.lists(
     st.tuples(st.sampled_from(["post", "post elsewhere", "delete", "seen", "seen elsewhere", "roll back", "read"]), st.integers(1, 12)),
     max_size=12,
 )
-QUIET = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+QUIET = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def make_kit(url: str) -> ConversationKit:

@@ -149,7 +149,7 @@ async def test_a_caller_that_gives_up_leaves_nobody_waiting(tmp_path: Path) -> N
                 done.append((await storage.change(APP, room, Needs(), appending())).result)
 
         scopes = [anyio.CancelScope() if number % 3 else None for number in range(30)]
-        with anyio.fail_after(20):
+        with anyio.fail_after(30):
             async with anyio.create_task_group() as group:
                 for scope in scopes:
                     group.start_soon(write, scope)
@@ -267,13 +267,13 @@ async def test_a_writer_that_asyncio_cancels_takes_nobody_with_it(tmp_path: Path
         def slow(entered: threading.Event, go_on: threading.Event) -> Any:
             def decide(scene: Scene) -> Changes[int]:
                 entered.set()
-                assert go_on.wait(10)
+                assert go_on.wait(30)
                 changes: Changes[int] = appending()(scene)
                 return changes
 
             return asyncio.ensure_future(storage.change(APP, room, Needs(), decide))
 
-        with anyio.fail_after(20):
+        with anyio.fail_after(30):
             first = slow(*gates[0])
             await anyio.to_thread.run_sync(gates[0][0].wait)
             # These wait for the first one and then make one batch.
@@ -305,7 +305,7 @@ async def test_a_writer_that_asyncio_cancels_at_any_moment_takes_nobody_with_it(
             return asyncio.ensure_future(storage.change(APP, room, Needs(), appending()))
 
         told: list[int] = []
-        with anyio.fail_after(20):
+        with anyio.fail_after(30):
             for moment in range(12):
                 first, hasty, *followers = [write() for _ in range(5)]
                 told.append((await first).result)

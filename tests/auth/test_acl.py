@@ -107,7 +107,7 @@ def joined(parts: list[str]) -> str:
     return "/" + "/".join(parts)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(
     st.lists(st.sampled_from(["a", "b", "*", "**", "**", "", "a*"]), max_size=6).map(joined),
     st.lists(st.sampled_from(["a", "b", "", "ab", "*", "**"]), max_size=7).map(joined),

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat, load_pem_private_key
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conversation_kit.auth import DEFAULT_LIFETIME, MAX_TOKEN, JWTAuthenticator
@@ -440,7 +440,6 @@ def test_an_expired_token_leaves_the_cache() -> None:
 TOKEN = {"by exp": claims(exp=NOW + 50.5), "by iat": claims("exp", iat=NOW - DEFAULT_LIFETIME + 50.5)}
 
 
-@settings(deadline=None)
 @given(st.sampled_from(sorted(TOKEN)), st.lists(st.floats(NOW, NOW + 101) | st.sampled_from([NOW + 50.5, NOW + 50.499999]), min_size=1))
 def test_a_token_is_refused_from_its_end_on_whether_cached_or_not(kind: str, times: list[float]) -> None:
     clock = Clock()
@@ -458,7 +457,6 @@ def once_signed(kind: str) -> str:
     return signed(TOKEN[kind])
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_a_tampered_token_never_hits_the_cache(data: st.DataObject) -> None:
     auth, token = make_auth(), once_signed("by exp")
@@ -505,7 +503,6 @@ def verdict(auth: JWTAuthenticator, token: str) -> Principal | None:
     return principal
 
 
-@settings(deadline=None)
 @given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")) | st.lists(st.binary().map(part), max_size=4).map(".".join))
 def test_any_text_is_refused(text: str) -> None:
     assert verdict(make_auth(), text) is None
@@ -518,13 +515,11 @@ async def test_any_header_is_refused(values: list[bytes]) -> None:
             await make_auth().authenticate(scope(*(prefix + value for value in values)))
 
 
-@settings(deadline=None)
 @given(json_values | st.binary())
 def test_any_signed_payload_without_an_application_is_refused(payload: Any) -> None:
     assert verdict(make_auth(), signed(payload)) is None
 
 
-@settings(deadline=None)
 @given(plausible, st.dictionaries(names, json_values, max_size=3))
 def test_any_signed_claims_give_a_principal_or_unauthenticated(good: dict[str, Any], odd: dict[str, Any]) -> None:
     payload = {"application_id": APP, **good, **odd}
@@ -536,7 +531,6 @@ def test_any_signed_claims_give_a_principal_or_unauthenticated(good: dict[str, A
         assert principal.is_admin == ("sub" not in payload)
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["alg", "typ", "crit", "kid", "b64", "x"]), json_values, max_size=3))
 def test_any_signed_header_gives_a_principal_or_unauthenticated(odd: dict[str, Any]) -> None:
     principal = verdict(make_auth(), signed(claims(), {**RS256, **odd}))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +30,29 @@ def install() -> Path:
     wanted = (HERE / "package.json").read_text()
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "conversation-kit-tests" / "nexmo"
     stamp = folder / "installed.json"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        (folder / "package.json").write_text(wanted)
-        try:
-            subprocess.run(["npm", *INSTALL], cwd=folder, check=True, capture_output=True, text=True, timeout=SECONDS)
-        except subprocess.TimeoutExpired:
-            pytest.skip(f"npm install took longer than {SECONDS:.0f} s")
-        except subprocess.CalledProcessError as error:
-            reasons = [line for line in error.stderr.splitlines() if "code" in line] or [f"it ended with {error.returncode}"]
-            pytest.skip(f"npm install failed: {reasons[0]}")
-        stamp.write_text(wanted)
+    with _alone(folder):
+        if not stamp.exists() or stamp.read_text() != wanted:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            (folder / "package.json").write_text(wanted)
+            try:
+                subprocess.run(["npm", *INSTALL], cwd=folder, check=True, capture_output=True, text=True, timeout=SECONDS)
+            except subprocess.TimeoutExpired:
+                pytest.skip(f"npm install took longer than {SECONDS:.0f} s")
+            except subprocess.CalledProcessError as error:
+                reasons = [line for line in error.stderr.splitlines() if "code" in line] or [f"it ended with {error.returncode}"]
+                pytest.skip(f"npm install failed: {reasons[0]}")
+            stamp.write_text(wanted)
     return folder
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Only one of the processes that run tests is in this block."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="module")

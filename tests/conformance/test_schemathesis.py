@@ -43,7 +43,7 @@ schema.config.generation.update(allow_x00=False, allow_extra_parameters=False)
 
 
 @schema.parametrize()  # type: ignore[untyped-decorator]
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_the_answers_are_what_the_document_says(case: Any) -> None:
     if case.meta.generation.mode == GenerationMode.POSITIVE and case.method != "DELETE":
         case.path_parameters = {name: known_ids()[name] for name in case.path_parameters}

@@ -36,7 +36,7 @@ class Lifespan:
 
     async def ask(self, what: str) -> dict[str, Any] | None:
         """Send ``lifespan.<what>`` and wait for the answer; ``None`` when the application ends without one."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             await self._to_app.send({"type": f"lifespan.{what}"})
             try:
                 return dict(await self._from_app.receive())
@@ -69,6 +69,6 @@ async def started(app: ASGIApp) -> AsyncIterator[None]:
         assert await lifespan.ask("startup") == {"type": "lifespan.startup.complete"}
         yield
         assert await lifespan.ask("shutdown") == {"type": "lifespan.shutdown.complete"}
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             await lifespan.ended.wait()
         assert lifespan.error is None

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,10 +14,11 @@ from typing import Any
 
 import httpx2
 
+from tests.ports import free_port
 from tests.world import APP, keys, token
 
-START_SECONDS = 30.0
-STOP_SECONDS = 10.0
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
@@ -28,18 +27,6 @@ COMMANDS = {
     "hypercorn-trio": "hypercorn {app} --bind 127.0.0.1:{port} --worker-class trio",
     "granian": "granian {app} --interface asgi --host 127.0.0.1 --port {port}",
 }
-
-
-def free_port() -> int:
-    """A port that nobody listens on, from a range out of which no system takes ports for outgoing connections."""
-    while True:
-        port = random.randrange(20_000, 30_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 class Running:
@@ -70,7 +57,7 @@ class Running:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._client = httpx2.Client(base_url=self.url, trust_env=False, timeout=20)
+        self._client = httpx2.Client(base_url=self.url, trust_env=False, timeout=30)
 
     def wait(self) -> None:
         """Return when the host answers."""

@@ -252,7 +252,7 @@ KEYS = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(operation=st.sampled_from(OPERATIONS), body=st.dictionaries(KEYS, json_values, max_size=5) | json_values)
 def test_no_json_makes_a_server_error(operation: tuple[str, str], body: Any) -> None:
     from anyio.from_thread import start_blocking_portal

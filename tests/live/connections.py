@@ -15,7 +15,7 @@ from starlette.routing import Mount
 from conversation_kit.http.mounting import ASGIApp, Message
 from tests.world import World
 
-SECONDS = 5.0
+SECONDS = 30.0
 
 
 @dataclass

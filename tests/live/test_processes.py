@@ -67,7 +67,7 @@ def writer(*arguments: str) -> Iterator[Writer]:
             assert process.stdout.readline() == "ready\n"
             yield Writer(process)
             process.stdin.close()
-            assert process.wait(10) == 0
+            assert process.wait(30) == 0
         finally:
             process.kill()
 
@@ -82,7 +82,7 @@ async def hearing(world: World, teller: Callable[[], Awaitable[object]]) -> Asyn
 
 async def settle(events: Subscription, teller: Callable[[], Awaitable[object]]) -> None:
     """Append until it arrives although everything before was read, for nobody can know when a broker has begun to listen."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(30):
         while True:
             with anyio.move_on_after(0.1):
                 async for _ in events:
@@ -112,7 +112,7 @@ async def test_what_another_process_appends_arrives_by_the_broker_alone(kind: st
 
 async def until(events: Subscription, id: int) -> AsyncIterator[Event]:
     """The events up to this one."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         async for event in events:
             yield event
             if event.id == id:
@@ -240,7 +240,7 @@ async def test_a_broker_that_is_killed_and_started_again_costs_time_only(
             async def say(text: str) -> int:
                 began = time.monotonic()
                 event = await there.events.create(world.conversation, "text", {"text": text})
-                assert time.monotonic() - began < 2, "a writer does not wait for a broker"
+                assert time.monotonic() - began < 10, "a writer does not wait for a broker"
                 assert event.id is not None
                 return event.id
 
@@ -270,7 +270,7 @@ async def test_nothing_of_it_runs_when_nobody_listens_and_nothing_is_said(tmp_pa
         return any(thread.name == "conversation-kit-broker" for thread in threading.enumerate())
 
     async def ends() -> None:
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             while runs():  # noqa: ASYNC110  (what it waits for happens in a thread)
                 await anyio.sleep(0.01)
 

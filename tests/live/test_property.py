@@ -114,7 +114,7 @@ async def listed(world: World) -> list[Any]:
 
 async def ids(events: Subscription, last: int) -> list[int]:
     found: list[int] = []
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         while not found or found[-1] != last:
             event: Event = await anext(events)
             if event.id is not None:
@@ -133,7 +133,7 @@ def test_a_list_and_what_comes_live_is_the_list_afterwards(kind: str, backend: s
             pass  # or the test is skipped, once
     with start_blocking_portal(backend) as portal:
 
-        @settings(max_examples=EXAMPLES[kind], deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=EXAMPLES[kind], suppress_health_check=list(HealthCheck))
         @given(ACTIONS, st.integers(0, 10))
         def holds(actions: list[Any], first: int) -> None:
             if kind == "memory":

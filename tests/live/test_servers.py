@@ -36,7 +36,7 @@ SERVERS = [
 STOP_SECONDS = {"uvicorn": 3.0, "granian": 3.0, "hypercorn": 8.0, "hypercorn-trio": 8.0}
 """Hypercorn tells its workers without a signal, so that streams are open until its own graceful time, 3 s, is over."""
 
-SECONDS = 10.0
+SECONDS = 30.0
 HEADERS = {"Authorization": f"Bearer {token(APP, 'ana')}"}
 
 

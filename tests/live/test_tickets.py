@@ -88,7 +88,7 @@ async def test_a_ticket_gives_no_more_than_its_owner_has() -> None:
 
         short = make_token(keys(APP)[0], APP, sub="ana", ttl=2)
         answer = await world.call("POST", f"{world.path}/tickets", None, headers={"Authorization": f"Bearer {short}"})
-        with anyio.fail_after(4):
+        with anyio.fail_after(30):
             async with stream(world, None, urlsplit(answer.json()["href"]).query) as connection:
                 assert connection.status == 200
                 await connection.ends()
@@ -138,7 +138,7 @@ def test_a_ticket_has_one_spelling(name: str) -> None:
             tickets.redeem(again, "/there", now())
 
 
-@settings(derandomize=True, deadline=None)
+@settings(derandomize=True)
 @given(st.text() | st.binary().map(lambda raw: urlsafe_b64encode(raw).decode()), st.integers(0, 300), st.characters())
 def test_nothing_but_a_ticket_is_one(garbage: str, place: int, character: str) -> None:
     tickets = Tickets()

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
-from tests.hosts.servers import free_port
+from tests.ports import free_port
 from tests.processes import Command, start
 
 WIDE = {"width": 1280, "height": 800}
@@ -83,7 +83,7 @@ class Demo:
         """The kit's API as ``Ana`` or another of them."""
         session = httpx2.post(f"{self.url}/demo/session", json={"key": self.printed.key(who)}, trust_env=False).json()
         headers = {"Authorization": f"Bearer {session['token']}"}
-        return httpx2.Client(base_url=f"{self.url}/beta", headers=headers, trust_env=False, timeout=20)
+        return httpx2.Client(base_url=f"{self.url}/beta", headers=headers, trust_env=False, timeout=30)
 
     def texts(self, conversation: str | None = None) -> list[str]:
         """All texts of a conversation's log, from its beginning."""

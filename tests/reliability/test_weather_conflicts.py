@@ -63,7 +63,7 @@ async def test_a_deadlock_with_a_transaction_of_the_hosts_is_tried_again(kind: s
                                 for room in (low, high):
                                     group.start_soon(room.say, f"{turn} {number}")
                             await anyio.wait_all_tasks_blocked()
-                        await anyio.to_thread.run_sync(wait_for_waiting, kind, url, high)
+                        await anyio.to_thread.run_sync(wait_for_waiting, kind, url, host)
                         await anyio.to_thread.run_sync(hold, host, low)
                         host.commit()
                     assert len(met) > before
@@ -79,19 +79,19 @@ def hold(connection: Connection, room: Room) -> None:
     )
 
 
-def wait_for_waiting(kind: str, url: str, room: Room) -> None:
-    """Until the kit waits for a lock of this database's."""
-    schema = make_url(url).query.get("options", "")
+def wait_for_waiting(kind: str, url: str, host: Connection) -> None:
+    """Until the kit waits for a lock that the host holds."""
     if kind == "postgresql":
-        look = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE :mine"
-    else:
+        look = "SELECT count(*) FROM pg_stat_activity WHERE :host = ANY(pg_blocking_pids(pid))"
+    else:  # where a database is the test's own, and nobody else is in it
         look = (
             "SELECT count(*) FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id "
-            "WHERE t.trx_state = 'LOCK WAIT' AND p.db = database() AND :mine <> ''"
+            "WHERE t.trx_state = 'LOCK WAIT' AND p.db = database() AND p.id <> :host"
         )
-    deadline = time.monotonic() + 10
+    own = text("SELECT pg_backend_pid()" if kind == "postgresql" else "SELECT connection_id()")
+    waiting, deadline = {"host": host.execute(own).scalar_one()}, time.monotonic() + 30
     with somebody(url) as connection:
-        while not connection.execute(text(look), {"mine": "%conversation_kit_conversation%", "schema": schema}).scalar_one():
+        while not connection.execute(text(look), waiting).scalar_one():
             connection.rollback()
             assert time.monotonic() < deadline, "Nobody waits."
             time.sleep(0.005)

@@ -61,7 +61,7 @@ async def test_a_table_that_somebody_holds_is_not_waited_for_for_ever(kind: str,
             with somebody(url) as connection:
                 how = "LOCK TABLE {} IN ACCESS EXCLUSIVE MODE" if kind == "postgresql" else "LOCK TABLES {} WRITE"
                 connection.exec_driver_sql(how.format("conversation_kit_event"))
-                with anyio.fail_after(20):
+                with anyio.fail_after(30):
                     assert_unavailable(await room.post("meanwhile"))
                     assert_unavailable(await room.read())
                 connection.exec_driver_sql("COMMIT" if kind == "postgresql" else "UNLOCK TABLES")
@@ -89,7 +89,7 @@ async def test_how_long_postgresql_waits_may_be_said_in_the_url(tmp_path: Path) 
         async with opened(SQLStorage(url.replace("-csearch_path", "-clock_timeout%3D100%20-csearch_path"), busy_seconds=60)) as room:
             with somebody(url) as connection:
                 connection.execute(HOLD, {"a": APP, "id": room.id})
-                with anyio.fail_after(10):
+                with anyio.fail_after(30):
                     assert_unavailable(await room.post("held"))
                 connection.rollback()
             await room.say("free")

@@ -18,7 +18,7 @@ from conversation_kit import EventRange, Page
 from conversation_kit.domain import times
 from tests.world import World, make_kit, open_world
 
-QUIET = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+QUIET = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 COUNT = 23
 
 

@@ -101,7 +101,7 @@ class Shop:
 
     async def until(self, count: int) -> list[str]:
         """The names of the signals, once there are so many."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             while len(self.seen) < count:
                 self.arrived = anyio.Event()
                 await self.arrived.wait()

@@ -200,6 +200,6 @@ def test_a_commit_after_the_event_loop_has_ended_is_logged(tmp_path: Path, caplo
         session.close()
     for thread in threading.enumerate():
         if thread.name == "conversation-kit signals":
-            thread.join(10)
+            thread.join(30)
     assert caplog.text.count("1 signals of a committed transaction could not be announced") == 2
     engine.dispose()

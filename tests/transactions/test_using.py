@@ -215,14 +215,17 @@ async def test_events_wait_for_a_lock_that_a_transaction_holds(tmp_path: Path) -
                 await chat.events.create(room.id, "custom:first")
                 async with anyio.create_task_group() as group:
                     group.start_soon(shop.kit.events.create, room.id, "custom:second")
-                    await _somebody_waits(shop)
+                    await _somebody_waits(shop, session)
                     session.commit()
         assert [event.type for event in await shop.kit.events.list(room.id)] == ["custom:first", "custom:second"]
 
 
-async def _somebody_waits(shop: Shop) -> None:
-    with anyio.fail_after(10), shop.engine.connect() as connection:
-        while not connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar():
+async def _somebody_waits(shop: Shop, session: Session) -> None:
+    """Return when another connection waits for a lock of this session's."""
+    pid = session.connection().execute(text("SELECT pg_backend_pid()")).scalar_one()
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE :pid = ANY(pg_blocking_pids(pid))")
+    with anyio.fail_after(30), shop.engine.connect() as connection:
+        while not connection.execute(waiting, {"pid": pid}).scalar():
             connection.rollback()
             await anyio.lowlevel.checkpoint()
 
@@ -238,7 +241,7 @@ async def test_who_is_cancelled_by_asyncio_gets_the_session_back_unused(tmp_path
         def wait(signal: ConversationCreated, session: Session) -> None:
             nonlocal hook_ended
             entered.set()
-            assert go_on.wait(10)
+            assert go_on.wait(30)
             hook_ended = True
 
         async def place_order() -> bool:
