@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from pydantic_core import to_json
@@ -16,7 +17,7 @@ from conversation_kit.domain.principals import Principal
 from conversation_kit.http.calls import Call
 from conversation_kit.http.errors import answer_error
 from conversation_kit.http.mounting import Message, Receive, Send
-from conversation_kit.http.streams import Outlet, Streams, position, pump
+from conversation_kit.http.streams import LINES, Outlet, Streams, position, pump
 from conversation_kit.live.subscriptions import Subscription
 from conversation_kit.live.topics import Published
 
@@ -59,6 +60,9 @@ class EventSourceLine:
         return _piece((f"id: {event.id}\ndata: {data}\n\n" if event.id is not None else f"data: {data}\n\n").encode())
 
 
+_line = lru_cache(LINES)(EventSourceLine)
+
+
 def _piece(body: bytes) -> dict[str, Any]:
     return {"type": "http.response.body", "body": body, "more_body": True}
 
@@ -91,7 +95,7 @@ class EventStream:
     async def _run(self, subscription: Subscription, send: Send) -> None:
         deadline = self.streams.deadline(self.principal, self.clock())
         subscription.group.start_soon(self._watch, subscription)
-        outlet = Outlet(send, subscription.wake, EventSourceLine(self.prefix))
+        outlet = Outlet(send, subscription.wake, _line(self.prefix))
         await pump(subscription, outlet, deadline, self.streams.limits.heartbeat_seconds)
 
     async def _watch(self, subscription: Subscription) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ from conversation_kit.http.mounting import Message, Scope, Send
 from conversation_kit.http.pipes import Pipe
 from conversation_kit.http.requests import EventBody
 from conversation_kit.http.responses import Answer
-from conversation_kit.http.streams import Outlet, position, pump
+from conversation_kit.http.streams import LINES, Outlet, position, pump
 from conversation_kit.live.subscriptions import Subscription
 from conversation_kit.live.topics import Published
 
@@ -81,6 +82,9 @@ class SocketLine:
         return {"type": "websocket.send", "text": located(event.data, self._prefix)}
 
 
+_line = lru_cache(LINES)(SocketLine)
+
+
 def _text(value: Any) -> Message:
     return {"type": "websocket.send", "text": to_json(value).decode()}
 
@@ -102,7 +106,7 @@ class Socket:
             with call.streams.opened(call.acting.principal):
                 async with subscription:
                     started = True
-                    line = SocketLine(call.links.event(conversation_id, ""))
+                    line = _line(call.links.event(conversation_id, ""))
                     await self._run(subscription, Outlet(send, subscription.wake, line))
         except Exception as error:
             if started:
