@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 import tempfile
@@ -108,7 +109,7 @@ def _urls(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, str]:
     urls = {"memory": "memory://", "sqlite": f"sqlite:///{folder}/kit.db"}
     reason = why_not(arguments.postgres, POSTGRES_VARIABLE)
     if reason is None:
-        urls["postgres"] = stack.enter_context(own_database(arguments.postgres, "conversation_kit_wholeway"))
+        urls["postgres"] = stack.enter_context(own_database(arguments.postgres, f"conversation_kit_wholeway_{os.getpid()}"))
     else:
         print(f"postgres is left out: {reason}")
     return {name: url for name, url in urls.items() if arguments.only in (None, name)}
