@@ -63,7 +63,7 @@ async def opened(spec: Spec) -> AsyncIterator[tuple[Any, Rooms | None]]:
         yield bare_app(spec.public_key, append=open_log(spec.url, [room.id for room in rooms]).append), rooms
     elif spec.kind == "direct":
         direct = DirectApp()
-        direct.host = publisher(direct.publish)
+        direct.host = publisher(direct.publish, bare_app(spec.public_key, deliver=direct.publish_at))
         yield direct, None
     elif spec.kind == "fastapi":
         from benchmarks.tutorial_fastapi import opened_fastapi
@@ -92,7 +92,7 @@ def _host(kit: ConversationKit, rooms: Rooms | None) -> Starlette:
     async def publish() -> None:
         await kit.events.create(hot.id, "text", {"text": TEXT}, sender=hot.members[0][1])
 
-    return publisher(publish)
+    return publisher(publish, Starlette())
 
 
 async def _fill(kit: ConversationKit, conversations: int, members: int) -> Rooms:

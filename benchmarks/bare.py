@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,10 +34,17 @@ class Created(BaseModel):
     href: str
 
 
-def bare_app(public_key: str, *, page: bytes = b"", append: Callable[[str, str], int] | None = None) -> Starlette:
+def bare_app(
+    public_key: str,
+    *,
+    page: bytes = b"",
+    append: Callable[[str, str], int] | None = None,
+    deliver: Callable[[str], Awaitable[None]] | None = None,
+) -> Starlette:
     """A host with the two endpoints mounted. ``page`` is what the reading one sends.
 
-    ``append`` takes a conversation's id and an event's JSON, stores it, and returns its id; it is called in a worker thread.
+    ``append`` takes a conversation's id and an event's JSON, stores it, and returns its id; it is called in a worker thread. ``deliver`` is
+    awaited with the path that was posted to, when nothing is stored.
     """
     verified: dict[str, dict[str, Any]] = {}
 
@@ -56,6 +63,8 @@ def bare_app(public_key: str, *, page: bytes = b"", append: Callable[[str, str],
         check(request)
         posted = Posted.model_validate_json(await request.body())
         if append is None:
+            if deliver is not None:
+                await deliver(request.scope["path"])
             return created(request, 1, "2026-01-01T00:00:00.000Z")
         timestamp = datetime.now(UTC).isoformat(timespec="milliseconds")
         data = json.dumps({"type": posted.type, "from": posted.sender, "timestamp": timestamp, "body": posted.body})

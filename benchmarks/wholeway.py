@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 import tempfile
@@ -30,7 +31,9 @@ from benchmarks.wire import Requests
 from conversation_kit.tokens import make_key_pair
 
 SENDERS, MEMBERS = 16, 10
-BARE = "bare"
+BARE, DIRECT = "bare", "direct"
+"""The yardsticks: an endpoint that only answers, and one that also sends ready bytes to all who listen. Neither stores anything."""
+
 REST_SECONDS = 0.005
 GOALS = {"sqlite": (0.40, 2.0), "postgres": (0.30, 3.0)}
 """By storage: the least share of bare's rate, and the most milliseconds from POST to arrival on an idle server, in the median."""
@@ -80,7 +83,7 @@ def main() -> int:
     private_key, public_key = make_key_pair()
     requests = Requests(private_key)
     with ExitStack() as stack:
-        specs = {BARE: Spec("bare", public_key)}
+        specs = {BARE: Spec("bare", public_key), DIRECT: Spec("direct", public_key)}
         for name, url in _urls(arguments, stack).items():
             specs[name] = Spec("kit", public_key, url, many=(arguments.conversations, MEMBERS))
         servers = {name: stack.enter_context(running(name, spec)) for name, spec in specs.items()}
@@ -106,7 +109,7 @@ def _urls(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, str]:
     urls = {"memory": "memory://", "sqlite": f"sqlite:///{folder}/kit.db"}
     reason = why_not(arguments.postgres, POSTGRES_VARIABLE)
     if reason is None:
-        urls["postgres"] = stack.enter_context(own_database(arguments.postgres, "conversation_kit_wholeway"))
+        urls["postgres"] = stack.enter_context(own_database(arguments.postgres, f"conversation_kit_wholeway_{os.getpid()}"))
     else:
         print(f"postgres is left out: {reason}")
     return {name: url for name, url in urls.items() if arguments.only in (None, name)}
@@ -121,7 +124,7 @@ async def measure(servers: Mapping[str, Server], requests: Requests, rounds: int
         crowds: dict[str, Crowd] = {}
         for name, server in servers.items():
             if name != BARE:
-                streams = [stream for room in server.rooms.many for stream in _streams(requests, room)]
+                streams = [stream for room in _rooms(servers, name) for stream in _streams(requests, room)]
                 crowds[name] = await stack.enter_async_context(listening(server.address.port, streams))
         ways = [Way(name) for name in servers]
         for way in ways:
@@ -131,8 +134,14 @@ async def measure(servers: Mapping[str, Server], requests: Requests, rounds: int
                 await _post(way, servers, crowds.get(way.server), requests, seconds)
         for way in ways:
             if way.server in crowds:
-                await _alone(way, servers[way.server], crowds[way.server], requests, alone)
+                posts = [requests.post(room, index) for index, room in enumerate(_rooms(servers, way.server))]
+                await _alone(way, servers[way.server].address.port, crowds[way.server], posts, alone)
         return ways
+
+
+def _rooms(servers: Mapping[str, Server], name: str) -> list[Room]:
+    """The conversations that are written to: the server's own, or some kit's where it has none."""
+    return next(server.rooms.many for other, server in servers.items() if name in (other, BARE, DIRECT) and other not in (BARE, DIRECT))
 
 
 def _streams(requests: Requests, room: Room) -> list[bytes]:
@@ -143,8 +152,7 @@ def _streams(requests: Requests, room: Room) -> list[bytes]:
 async def _post(way: Way, servers: Mapping[str, Server], crowd: Crowd | None, requests: Requests, seconds: float) -> None:
     """Post as much as there can be, and wait until all of it has come to everybody."""
     server = servers[way.server]
-    rooms = next(other.rooms.many for name, other in servers.items() if way.server in (name, BARE) and name != BARE)
-    each = turns([requests.post(room, index) for index, room in enumerate(rooms)])
+    each = turns([requests.post(room, index) for index, room in enumerate(_rooms(servers, way.server))])
     clients = [each[index % len(each)] for index in range(SENDERS)]
     used, before = server.cpu_seconds(), crowd.arrived if crowd else 0
     outcome = await driven(server.address.port, clients, status=201, seconds=seconds)
@@ -164,16 +172,15 @@ def _check(crowd: Crowd) -> None:
             raise RuntimeError(f"Members of one conversation got different numbers of events: {counts[first : first + MEMBERS]}")
 
 
-async def _alone(way: Way, server: Server, crowd: Crowd, requests: Requests, events: int) -> None:
+async def _alone(way: Way, port: int, crowd: Crowd, posts: Sequence[bytes], events: int) -> None:
     """Post one event at a time, over a connection that is kept, when the one before has come to everybody."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.address.port)
-    rooms = server.rooms.many
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for number in range(events):
         await asyncio.sleep(REST_SECONDS)
         crowd.instants = []
         before = crowd.arrived
         began = time.monotonic()
-        writer.write(requests.post(rooms[number % len(rooms)], number))
+        writer.write(posts[number % len(posts)])
         await crowd.until_arrived(before + MEMBERS)
         way.arrivals += [1000 * (instant - began) for instant in crowd.instants]
         head = await reader.readuntil(b"\r\n\r\n")
@@ -184,8 +191,21 @@ async def _alone(way: Way, server: Server, crowd: Crowd, requests: Requests, eve
 
 def print_ways(results: Sequence[Way]) -> None:
     """One line for each server, and whether its goals are met."""
-    titles = ("", "POST/s", "(min - max)", "of bare", "goal", "CPU us", "of bare", "idle p50 ms", "p99", "goal ", "load's core")
-    bare = next(way for way in results if way.server == BARE)
+    titles = (
+        "",
+        "POST/s",
+        "(min - max)",
+        "of bare",
+        "goal",
+        "CPU us",
+        "of bare",
+        "of direct",
+        "idle p50 ms",
+        "p99",
+        "goal ",
+        "load's core",
+    )
+    bare, direct = (next(way for way in results if way.server == name) for name in (BARE, DIRECT))
     rows = []
     for way in results:
         share, arrivals = way.share(bare), sorted(way.arrivals)
@@ -200,6 +220,7 @@ def print_ways(results: Sequence[Way]) -> None:
                 "" if least is None else f">= {least:.2f} {'met' if share >= least else 'missed'}",
                 f"{median(way.costs):.0f}",
                 f"{median(bare.costs) / median(way.costs):.2f}",
+                f"{median(direct.costs) / median(way.costs):.2f}",
                 f"{p50:.2f}" if arrivals else "",
                 f"{arrivals[len(arrivals) * 99 // 100]:.2f}" if arrivals else "",
                 "" if most is None else f"< {most:.0f} {'met' if p50 < most else 'missed'}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from pydantic_core import to_json
@@ -13,7 +14,7 @@ from conversation_kit.domain.events import Event, located
 from conversation_kit.http.calls import Call
 from conversation_kit.http.errors import answer_error
 from conversation_kit.http.mounting import Message, Send
-from conversation_kit.http.streams import Line, Outlet, position, pump
+from conversation_kit.http.streams import LINES, Line, Outlet, position, pump
 from conversation_kit.live.inboxes import Inbox, Item
 from conversation_kit.live.topics import Published
 
@@ -108,6 +109,7 @@ def events(call: Call) -> EventStream[Published]:
     return EventStream(call, subscription, line(call.links.event(conversation_id, "")))
 
 
+@lru_cache(LINES)
 def line(prefix: str) -> EventSourceLine[Published]:
     """How the events of a conversation are put, with hrefs that begin with ``prefix``."""
     kind = f"event source {prefix}"

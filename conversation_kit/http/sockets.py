@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from conversation_kit.http.mounting import Message, Scope, Send
 from conversation_kit.http.pipes import Pipe
 from conversation_kit.http.requests import EventBody
 from conversation_kit.http.responses import Answer
-from conversation_kit.http.streams import Line, Outlet, position, pump
+from conversation_kit.http.streams import LINES, Line, Outlet, position, pump
 from conversation_kit.live.inboxes import Inbox, Item
 from conversation_kit.live.topics import Published
 
@@ -218,6 +219,7 @@ def events(call: Call, permit: Permit) -> Socket[Published]:
     return Socket(call, permit, listen, conversation_id)
 
 
+@lru_cache(LINES)
 def line(prefix: str) -> SocketLine[Published]:
     """How the events of a conversation are put, with hrefs that begin with ``prefix``."""
     kind = f"web socket {prefix}"

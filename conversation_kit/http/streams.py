@@ -38,6 +38,9 @@ GOODBYE_SECONDS = 1.0
 JITTER = 0.2
 """How much shorter a stream's life may be than the longest, so that not all who came together come again together."""
 
+LINES = 1024
+"""How many lines of one kind are kept for further connections: what is the same for all is then in the processor's cache for all."""
+
 _LATER = {"Retry-After": "10"}
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from benchmarks.fanout import Fanout, share, verdict
@@ -108,10 +109,11 @@ def test_the_yardstick_sends_what_the_kit_sends() -> None:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        stream = asyncio.ensure_future(direct({"type": kind, "method": "GET"}, receive, send))
+        stream = asyncio.ensure_future(direct({"type": kind, "method": "GET", "path": "/here"}, receive, send))
         await asyncio.sleep(0)
         await direct.publish()
-        await direct.publish()
+        await direct.publish_at("/here")
+        await direct.publish_at("/elsewhere")
         gone.set()
         await stream
         await direct.publish()
@@ -135,7 +137,7 @@ def test_a_publisher_says_when_it_published() -> None:
     async def count() -> None:
         published.append(len(published))
 
-    with TestClient(publisher(count)) as client:
+    with TestClient(publisher(count, Starlette())) as client:
         once, often = client.post("/publish").json(), client.post("/publish?seconds=0.01").json()
     assert len(once) == 1
     assert len(often) == len(published) - 1
