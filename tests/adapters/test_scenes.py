@@ -177,6 +177,23 @@ async def test_a_second_message_looks_nothing_up_and_a_foreign_write_makes_it_lo
         assert [event.id for event in await kit.events.list(room)] == [1, 2, 3, 4, 5, 6, 7]
 
 
+async def test_a_message_writes_numbers_of_its_conversation_and_of_its_sender_and_its_event(tmp_path: Path) -> None:
+    async with opened(f"sqlite:///{tmp_path}/chat.db", 1) as (kit,):
+        await kit.users.create("ana")
+        room = (await kit.conversations.create("room")).id
+        member = await kit.members.join(room, user_name="ana")
+        with heard(kit) as ran:
+            await kit.as_user("ana").events.create(room, "text", {"text": "hello"})
+        written = [statement for statement in ran if statement.startswith(("UPDATE", "INSERT"))]
+        assert [statement.replace("conversation_kit_", "") for statement in written[:2]] == [
+            "UPDATE conversation SET sequence_number=2, messages=1 "
+            f"WHERE conversation.application_id = 'app' AND conversation.id IN ('{room}')",
+            "UPDATE member SET seen=2, seen_messages=1 "
+            f"WHERE member.application_id = 'app' AND member.conversation_id = '{room}' AND member.id = '{member.id}'",
+        ]
+        assert [statement.partition(" (")[0] for statement in written[2:]] == ["INSERT INTO conversation_kit_event"]
+
+
 async def test_a_write_that_failed_leaves_nothing_to_remember(tmp_path: Path) -> None:
     async with opened(f"sqlite:///{tmp_path}/chat.db", 1) as (kit,):
         await kit.users.create("ana")
