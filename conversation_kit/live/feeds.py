@@ -42,7 +42,8 @@ class Sources:
     """What a feed is made from, as the services give it.
 
     ``who`` tells the user's id, ``standings`` their conversations; both raise what the caller may not do. ``topic`` makes a conversation's
-    topic, ``read`` reads its log with the rights of the caller.
+    topic, ``read`` reads its log with the rights of the caller. ``standing_suffices`` says that who is joined may read: otherwise a
+    conversation is read, with the rights of the caller, before anything of it arrives.
     """
 
     application_id: str
@@ -51,6 +52,7 @@ class Sources:
     topic: Callable[[str], Topic]
     read: Callable[[str], Read]
     clock: Callable[[], datetime]
+    standing_suffices: bool
 
 
 class Arrival:
@@ -137,7 +139,7 @@ class Feed(Inbox[Arrival]):
             if position > standing.last:
                 raise invalid_cursor(self._after)
         self._set(place, position + 1)
-        if standing.is_joined and position == standing.last and not is_new:
+        if self._sources.standing_suffices and standing.is_joined and position == standing.last and not is_new:
             place.follower.follow()
         self._check(place)
 

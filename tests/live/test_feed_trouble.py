@@ -1,0 +1,47 @@
+"""A user's feed when something comes between: rights that are missing, readers that give up or are slow, channels that are left."""
+
+from __future__ import annotations
+
+import pytest
+
+from conversation_kit import AccessRequest
+from tests.live.test_feeds import room, say, take
+from tests.world import open_world
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not announced is not found."""
+    monkeypatch.setattr("conversation_kit.live.circles.POLL_SECONDS", 3600)
+    monkeypatch.setattr("conversation_kit.live.circles.PEOPLE_SECONDS", 3600)
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+async def test_what_authorize_refuses_does_not_arrive_live_either(resumes: bool) -> None:
+    secret: list[str] = []
+
+    def authorize(request: AccessRequest) -> bool | None:
+        return False if request.operation == "getEvents" and request.conversation_id in secret else None
+
+    async with open_world(authorize=authorize) as world:
+        secret.append(await room(world, "ana"))
+        async with world.kit.as_user("ana").feed() as feed:
+            cursor = feed.cursor
+        async with world.kit.as_user("ana").feed(after=cursor if resumes else None) as feed:
+            await say(world, secret[0])
+            await say(world, world.conversation)
+            events = await take(feed, 2)
+            assert [(event.conversation_id, event.type) for event in events if event.id is None] == [(secret[0], "conversation:removed")]
+            assert [(event.conversation_id, event.id) for event in events if event.id is not None] == [(world.conversation, 6)]
+
+
+async def test_who_may_know_somebodys_conversations_does_not_for_that_read_them() -> None:
+    def authorize(request: AccessRequest) -> bool | None:
+        return True if request.operation == "getuserConversations" else None
+
+    async with open_world(authorize=authorize) as world, world.kit.as_user("dee").feed(world.users["ana"]) as feed:
+        await say(world, world.conversation)
+        (event,) = await take(feed, 1)
+        assert (event.type, event.conversation_id) == ("conversation:removed", world.conversation)
