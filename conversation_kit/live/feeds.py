@@ -189,11 +189,14 @@ class Feed(Inbox[Arrival]):
         place = self._behind.popleft()
         if self._places.get(place.standing.conversation_id) is not place:
             return
-        if place.standing.is_joined:
-            await place.follower.read_on()
-        else:
-            await self._read_invitation(place)
-        self._check(place)
+        try:
+            if place.standing.is_joined:
+                await place.follower.read_on()
+            else:
+                await self._read_invitation(place)
+        finally:
+            # Whoever waits for it may have given up.
+            self._check(place)
 
     async def _read_invitation(self, place: _Place) -> None:
         """Who is invited may know that, and nothing else of the conversation."""
@@ -221,6 +224,9 @@ class Feed(Inbox[Arrival]):
             self._is_stale = True
             await anyio.sleep(RETRY_SECONDS)
             return
+        except BaseException:
+            self._is_stale = True
+            raise
         for gone in self._places.keys() - standings.keys():
             if self._remove(gone).is_open:
                 self._tell_of_removal(gone, {})

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
-from conversation_kit import AccessRequest
-from tests.live.test_feeds import room, say, take
+from conversation_kit import AccessRequest, MemoryStorage
+from tests.live.test_feeds import places, room, say, take
 from tests.world import open_world
 
 pytestmark = pytest.mark.anyio
@@ -45,3 +46,22 @@ async def test_who_may_know_somebodys_conversations_does_not_for_that_read_them(
         await say(world, world.conversation)
         (event,) = await take(feed, 1)
         assert (event.type, event.conversation_id) == ("conversation:removed", world.conversation)
+
+
+@pytest.mark.parametrize("method", ["list_memberships", "list_events"])
+async def test_who_stops_waiting_while_the_storage_is_asked_misses_nothing(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = anyio.Event()
+
+    async def hang(*arguments: object) -> None:
+        asked.set()
+        await anyio.sleep_forever()
+
+    async with open_world() as world, world.kit.as_user("ana").feed() as feed:
+        second = await room(world, "ana")
+        with monkeypatch.context() as patch:
+            patch.setattr(MemoryStorage, method, hang)
+            async with anyio.create_task_group() as group:
+                group.start_soon(take, feed, 1)
+                await asked.wait()
+                group.cancel_scope.cancel()
+        assert places(await take(feed, 1)) == [(second, 1)]
