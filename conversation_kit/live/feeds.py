@@ -271,7 +271,6 @@ class Feed(Inbox[Arrival]):
         if place is not None and place.is_open:
             place.is_open = False
             self._tell_of_removal(conversation_id, {"code": error.code, "description": error.description})
-            self._wake.set()
 
     def _arrival(self, item: Published) -> Arrival:
         event = item.event
@@ -281,7 +280,7 @@ class Feed(Inbox[Arrival]):
 
     def _tell_of_removal(self, conversation_id: str, body: dict[str, object]) -> None:
         event = Event.compose(self._sources.application_id, conversation_id, None, type=REMOVED, body=body, timestamp=self._sources.clock())
-        self._waiting.append(Arrival(Published(event), self._cursor.text))
+        self._put(Arrival(Published(event), self._cursor.text))
 
     def _put_back(self, items: Sequence[Arrival]) -> None:
         for item in reversed(items):

@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from conversation_kit import AccessRequest, MemoryStorage
+from conversation_kit.live import inboxes
 from tests.live.test_feeds import places, room, say, take
 from tests.world import open_world
 
@@ -65,3 +66,15 @@ async def test_who_stops_waiting_while_the_storage_is_asked_misses_nothing(metho
                 await asked.wait()
                 group.cancel_scope.cancel()
         assert places(await take(feed, 1)) == [(second, 1)]
+
+
+async def test_a_burst_beside_a_removal_does_not_end_the_feed() -> None:
+    async with open_world() as world:
+        second = await room(world, "ana")
+        async with world.kit.as_user("ana").feed() as feed:
+            await world.kit.conversations.delete(second)
+            for _ in range(inboxes.MAX_EVENTS + 1):
+                await say(world, world.conversation)
+            (removed,) = await take(feed, 1)
+            assert removed.type == "conversation:removed"
+            assert [event.id for event in await take(feed, inboxes.MAX_EVENTS + 1)] == list(range(6, 7 + inboxes.MAX_EVENTS))
