@@ -78,3 +78,19 @@ async def test_a_burst_beside_a_removal_does_not_end_the_feed() -> None:
             (removed,) = await take(feed, 1)
             assert removed.type == "conversation:removed"
             assert [event.id for event in await take(feed, inboxes.MAX_EVENTS + 1)] == list(range(6, 7 + inboxes.MAX_EVENTS))
+
+
+async def test_the_cursor_beside_a_removal_passes_over_nothing_that_was_put_back() -> None:
+    async with open_world() as world:
+        second = await room(world, "ana")
+        async with world.kit.as_user("ana").feed() as feed:
+            await say(world, world.conversation)
+            await world.kit.conversations.delete(second)
+            for _ in range(inboxes.MAX_EVENTS):
+                await say(world, world.conversation)
+            (removed,) = await take(feed, 1)
+            assert removed.type == "conversation:removed"
+            cursor = feed.cursor
+        async with world.kit.as_user("ana").feed(after=cursor) as feed:
+            events = [event for event in await take(feed, 2) if event.id is not None]
+            assert places(events)[0] == (world.conversation, 6)
