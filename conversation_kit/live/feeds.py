@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import anyio
@@ -241,6 +241,9 @@ class Feed(Inbox[Arrival]):
     def _change(self, place: _Place, standing: Standing) -> None:
         if place.standing.members != standing.members:
             place.is_open = True
+        if standing.is_joined and not place.standing.members.isdisjoint(standing.members):
+            # The membership that came first may have ended, but they have been there all along.
+            standing = replace(standing, since=place.standing.since)
         place.standing = standing
         if not standing.is_joined or standing.since > place.follower.next:
             place.follower.is_following = False

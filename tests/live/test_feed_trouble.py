@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from conversation_kit import AccessRequest, MemoryStorage
+from conversation_kit.domain.reading import EventRange
 from conversation_kit.live import inboxes
 from tests.live.test_feeds import places, room, say, take
 from tests.world import open_world
@@ -94,3 +95,19 @@ async def test_the_cursor_beside_a_removal_passes_over_nothing_that_was_put_back
         async with world.kit.as_user("ana").feed(after=cursor) as feed:
             events = [event for event in await take(feed, 2) if event.id is not None]
             assert places(events)[0] == (world.conversation, 6)
+
+
+async def test_who_leaves_over_one_channel_of_two_misses_nothing_however_far_behind() -> None:
+    async with open_world() as world:
+        for number in range(150):
+            await say(world, world.conversation, str(number))
+        await world.kit.members.join(world.conversation, user_name="max", channel={"type": "phone"})
+        async with world.kit.as_user("max").feed(after="0") as feed:
+            events = await take(feed, 1)
+            await world.kit.members.remove(world.conversation, world.members["max"])
+            await say(world, world.conversation, "last")
+            while events[-1].body.get("text") != "last":
+                events += await take(feed, 1)
+            assert [event.id for event in events] == [
+                event.id for event in await world.kit.events.list(world.conversation, EventRange(size=1000, start_id=2))
+            ]
