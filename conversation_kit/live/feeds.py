@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import anyio
@@ -42,7 +42,8 @@ class Sources:
     """What a feed is made from, as the services give it.
 
     ``who`` tells the user's id, ``standings`` their conversations; both raise what the caller may not do. ``topic`` makes a conversation's
-    topic, ``read`` reads its log with the rights of the caller.
+    topic, ``read`` reads its log with the rights of the caller. ``standing_suffices`` says that who is joined may read: otherwise a
+    conversation is read, with the rights of the caller, before anything of it arrives.
     """
 
     application_id: str
@@ -51,6 +52,7 @@ class Sources:
     topic: Callable[[str], Topic]
     read: Callable[[str], Read]
     clock: Callable[[], datetime]
+    standing_suffices: bool
 
 
 class Arrival:
@@ -137,7 +139,7 @@ class Feed(Inbox[Arrival]):
             if position > standing.last:
                 raise invalid_cursor(self._after)
         self._set(place, position + 1)
-        if standing.is_joined and position == standing.last and not is_new:
+        if self._sources.standing_suffices and standing.is_joined and position == standing.last and not is_new:
             place.follower.follow()
         self._check(place)
 
@@ -187,11 +189,14 @@ class Feed(Inbox[Arrival]):
         place = self._behind.popleft()
         if self._places.get(place.standing.conversation_id) is not place:
             return
-        if place.standing.is_joined:
-            await place.follower.read_on()
-        else:
-            await self._read_invitation(place)
-        self._check(place)
+        try:
+            if place.standing.is_joined:
+                await place.follower.read_on()
+            else:
+                await self._read_invitation(place)
+        finally:
+            # Whoever waits for it may have given up.
+            self._check(place)
 
     async def _read_invitation(self, place: _Place) -> None:
         """Who is invited may know that, and nothing else of the conversation."""
@@ -219,6 +224,9 @@ class Feed(Inbox[Arrival]):
             self._is_stale = True
             await anyio.sleep(RETRY_SECONDS)
             return
+        except BaseException:
+            self._is_stale = True
+            raise
         for gone in self._places.keys() - standings.keys():
             if self._remove(gone).is_open:
                 self._tell_of_removal(gone, {})
@@ -233,6 +241,9 @@ class Feed(Inbox[Arrival]):
     def _change(self, place: _Place, standing: Standing) -> None:
         if place.standing.members != standing.members:
             place.is_open = True
+        if standing.is_joined and not place.standing.members.isdisjoint(standing.members):
+            # The membership that came first may have ended, but they have been there all along.
+            standing = replace(standing, since=place.standing.since)
         place.standing = standing
         if not standing.is_joined or standing.since > place.follower.next:
             place.follower.is_following = False
@@ -263,7 +274,6 @@ class Feed(Inbox[Arrival]):
         if place is not None and place.is_open:
             place.is_open = False
             self._tell_of_removal(conversation_id, {"code": error.code, "description": error.description})
-            self._wake.set()
 
     def _arrival(self, item: Published) -> Arrival:
         event = item.event
@@ -273,7 +283,7 @@ class Feed(Inbox[Arrival]):
 
     def _tell_of_removal(self, conversation_id: str, body: dict[str, object]) -> None:
         event = Event.compose(self._sources.application_id, conversation_id, None, type=REMOVED, body=body, timestamp=self._sources.clock())
-        self._waiting.append(Arrival(Published(event), self._cursor.text))
+        self._put(Arrival(Published(event), self._cursor.text))
 
     def _put_back(self, items: Sequence[Arrival]) -> None:
         for item in reversed(items):
@@ -283,7 +293,8 @@ class Feed(Inbox[Arrival]):
                 place.follower.is_following = False
                 self._set(place, max(event.id, place.standing.since))
                 self._check(place)
-        self._waiting = [item for item in items if item.event.type == REMOVED]
+        cursor = self._cursor.text
+        self._waiting = [Arrival(item.published, cursor) for item in items if item.event.type == REMOVED]
         self._wake.set()
 
     def _taken(self, item: Arrival) -> None:

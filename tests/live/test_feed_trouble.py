@@ -1,0 +1,113 @@
+"""A user's feed when something comes between: rights that are missing, readers that give up or are slow, channels that are left."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from conversation_kit import AccessRequest, MemoryStorage
+from conversation_kit.domain.reading import EventRange
+from conversation_kit.live import inboxes
+from tests.live.test_feeds import places, room, say, take
+from tests.world import open_world
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not announced is not found."""
+    monkeypatch.setattr("conversation_kit.live.circles.POLL_SECONDS", 3600)
+    monkeypatch.setattr("conversation_kit.live.circles.PEOPLE_SECONDS", 3600)
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+async def test_what_authorize_refuses_does_not_arrive_live_either(resumes: bool) -> None:
+    secret: list[str] = []
+
+    def authorize(request: AccessRequest) -> bool | None:
+        return False if request.operation == "getEvents" and request.conversation_id in secret else None
+
+    async with open_world(authorize=authorize) as world:
+        secret.append(await room(world, "ana"))
+        async with world.kit.as_user("ana").feed() as feed:
+            cursor = feed.cursor
+        async with world.kit.as_user("ana").feed(after=cursor if resumes else None) as feed:
+            await say(world, secret[0])
+            await say(world, world.conversation)
+            events = await take(feed, 2)
+            assert [(event.conversation_id, event.type) for event in events if event.id is None] == [(secret[0], "conversation:removed")]
+            assert [(event.conversation_id, event.id) for event in events if event.id is not None] == [(world.conversation, 6)]
+
+
+async def test_who_may_know_somebodys_conversations_does_not_for_that_read_them() -> None:
+    def authorize(request: AccessRequest) -> bool | None:
+        return True if request.operation == "getuserConversations" else None
+
+    async with open_world(authorize=authorize) as world, world.kit.as_user("dee").feed(world.users["ana"]) as feed:
+        await say(world, world.conversation)
+        (event,) = await take(feed, 1)
+        assert (event.type, event.conversation_id) == ("conversation:removed", world.conversation)
+
+
+@pytest.mark.parametrize("method", ["list_memberships", "list_events"])
+async def test_who_stops_waiting_while_the_storage_is_asked_misses_nothing(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = anyio.Event()
+
+    async def hang(*arguments: object) -> None:
+        asked.set()
+        await anyio.sleep_forever()
+
+    async with open_world() as world, world.kit.as_user("ana").feed() as feed:
+        second = await room(world, "ana")
+        with monkeypatch.context() as patch:
+            patch.setattr(MemoryStorage, method, hang)
+            async with anyio.create_task_group() as group:
+                group.start_soon(take, feed, 1)
+                await asked.wait()
+                group.cancel_scope.cancel()
+        assert places(await take(feed, 1)) == [(second, 1)]
+
+
+async def test_a_burst_beside_a_removal_does_not_end_the_feed() -> None:
+    async with open_world() as world:
+        second = await room(world, "ana")
+        async with world.kit.as_user("ana").feed() as feed:
+            await world.kit.conversations.delete(second)
+            for _ in range(inboxes.MAX_EVENTS + 1):
+                await say(world, world.conversation)
+            (removed,) = await take(feed, 1)
+            assert removed.type == "conversation:removed"
+            assert [event.id for event in await take(feed, inboxes.MAX_EVENTS + 1)] == list(range(6, 7 + inboxes.MAX_EVENTS))
+
+
+async def test_the_cursor_beside_a_removal_passes_over_nothing_that_was_put_back() -> None:
+    async with open_world() as world:
+        second = await room(world, "ana")
+        async with world.kit.as_user("ana").feed() as feed:
+            await say(world, world.conversation)
+            await world.kit.conversations.delete(second)
+            for _ in range(inboxes.MAX_EVENTS):
+                await say(world, world.conversation)
+            (removed,) = await take(feed, 1)
+            assert removed.type == "conversation:removed"
+            cursor = feed.cursor
+        async with world.kit.as_user("ana").feed(after=cursor) as feed:
+            events = [event for event in await take(feed, 2) if event.id is not None]
+            assert places(events)[0] == (world.conversation, 6)
+
+
+async def test_who_leaves_over_one_channel_of_two_misses_nothing_however_far_behind() -> None:
+    async with open_world() as world:
+        for number in range(150):
+            await say(world, world.conversation, str(number))
+        await world.kit.members.join(world.conversation, user_name="max", channel={"type": "phone"})
+        async with world.kit.as_user("max").feed(after="0") as feed:
+            events = await take(feed, 1)
+            await world.kit.members.remove(world.conversation, world.members["max"])
+            await say(world, world.conversation, "last")
+            while events[-1].body.get("text") != "last":
+                events += await take(feed, 1)
+            assert [event.id for event in events] == [
+                event.id for event in await world.kit.events.list(world.conversation, EventRange(size=1000, start_id=2))
+            ]
