@@ -31,7 +31,7 @@ from conversation_kit import (
     Wake,
     Whisper,
 )
-from conversation_kit.live import followers, inboxes
+from conversation_kit.live import circles, followers, inboxes
 from tests.world import World, make_kit, open_world
 
 pytestmark = pytest.mark.anyio
