@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from conversation_kit.domain.errors import duplicate_name
 from conversation_kit.domain.events import Event
-from conversation_kit.domain.models import Conversation, Leg, Member, Pointer, Receipt, ReceiptKind, at_pointer
+from conversation_kit.domain.models import Conversation, Leg, Member, Pointer, Receipt, ReceiptKind
 from conversation_kit.domain.scene import Changes
 from conversation_kit_sql.prepared import together
 from conversation_kit_sql.rows import changed, only_moved_on, to_row, to_update
@@ -31,7 +31,7 @@ class Pending:
     conversations: dict[str, Conversation] = field(default_factory=dict)
     members: dict[MemberKey, Member] = field(default_factory=dict)
     pointers: dict[MemberKey, Pointer] = field(default_factory=dict)
-    """Of members of which nothing else changes."""
+    """Those that moved after their members were saved, if those were."""
     events: list[Event] = field(default_factory=list)
     rewritten: list[Event] = field(default_factory=list)
     receipts: dict[tuple[str, int, str, ReceiptKind], Receipt] = field(default_factory=dict)
@@ -64,11 +64,7 @@ class Pending:
             self.members[key] = member
             self.pointers.pop(key, None)
         for pointer in changes.pointers:
-            key = (conversation_id, pointer.member_id)
-            if key in self.members:
-                self.members[key] = at_pointer(self.members[key], pointer.seen, pointer.seen_messages)
-            else:
-                self.pointers[key] = pointer
+            self.pointers[conversation_id, pointer.member_id] = pointer
         self.events.extend(changes.events)
         self.rewritten.extend(changes.rewritten)
         for receipt in changes.receipts:

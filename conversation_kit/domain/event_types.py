@@ -95,8 +95,11 @@ def receipt_target(body: JSONObject) -> int | None:
 
 
 def is_message(type: str, registered: Collection[str] = ()) -> bool:
-    """Whether events of this type are what people said, and not what the log records: those can be deleted, and be unread."""
-    return type in MESSAGES or type.startswith("custom:") or type in registered
+    """Whether events of this type are what people said, and not what the log records: those can be deleted, and be unread.
+
+    A host may register types of the API too, which does not make messages of receipts or of what is not kept.
+    """
+    return type in MESSAGES or type.startswith("custom:") or (type in registered and type not in EPHEMERAL and receipt_kind(type) is None)
 
 
 def is_ephemeral(data: str) -> bool:

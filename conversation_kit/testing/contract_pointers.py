@@ -99,12 +99,13 @@ class PointersContract(Contract):
 
             def save(scene: Scene) -> Changes[None]:
                 (seen,) = scene.members_of(scene.caller)
-                return Changes(None, members=[replace(seen, media={"audio": (seen.media or {"audio": 0})["audio"] + 1})])
+                media = {"saved": (seen.media or {"saved": 0})["saved"] + 1}
+                return Changes(None, members=[replace(seen, media=media, seen=seen.seen + 2, seen_messages=seen.seen_messages + 1)])
 
-            decisions = [step, step, save, step, save, step, step, step]
+            decisions = [step, step, save, step, save, step, step, save]
             calls = [partial(bench.storage.change, APP, room.id, Needs(caller=user.name), decide) for decide in decisions * 2]
             assert failures(await together(*calls)) == []
-            assert_same(await found(bench, member), replace(member, seen=24, seen_messages=12, media={"audio": 4}))
+            assert_same(await found(bench, member), replace(member, seen=32, seen_messages=16, media={"saved": 6}))
 
     async def test_a_member_reads_from_the_change_on_that_it_joins_with(self, tmp_path: Path) -> None:
         async with self.bench(tmp_path) as bench:

@@ -137,6 +137,7 @@ def test_the_apis_types_may_be_posted(type: str) -> None:
     check_type(type)
     assert is_message(type) == (type in ("text", "image", "message"))
     assert (receipt_kind(type) is not None) == type.endswith((":seen", ":delivered"))
+    assert is_message(type, {type}) == (receipt_kind(type) is None and type not in EPHEMERAL)
 
 
 @given(st.from_regex(r"custom:[A-Za-z0-9_-]{1,93}", fullmatch=True))
