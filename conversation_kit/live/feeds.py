@@ -13,7 +13,7 @@ from conversation_kit.domain.errors import HookFailed, RequestError, StorageUnav
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.reading import EventRange
 from conversation_kit.live.cursors import BEGINNING, Cursor, invalid_cursor, mark, positions
-from conversation_kit.live.followers import RETRY_SECONDS, Follower
+from conversation_kit.live.followers import RETRY_SECONDS, STALE_SECONDS, Follower
 from conversation_kit.live.inboxes import Inbox
 from conversation_kit.live.registry import Live
 from conversation_kit.live.topics import Published, Read, Topic
@@ -208,6 +208,10 @@ class Feed(Inbox[Arrival]):
             return
         except (StorageUnavailable, HookFailed):
             await anyio.sleep(RETRY_SECONDS)
+            return
+        if not page.ids:
+            # Not in sight yet, as in ``Follower.read_on``.
+            await anyio.sleep(STALE_SECONDS)
             return
         place.follower.fill(page)
         self._set(place, since + 1)
