@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,7 +13,7 @@ from conversation_kit.domain.errors import HookFailed, RequestError, StorageUnav
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.reading import EventRange
 from conversation_kit.live.cursors import BEGINNING, Cursor, invalid_cursor, mark, positions
-from conversation_kit.live.followers import RETRY_SECONDS, Follower
+from conversation_kit.live.followers import RETRY_SECONDS, STALE_SECONDS, Follower
 from conversation_kit.live.inboxes import Inbox
 from conversation_kit.live.registry import Live
 from conversation_kit.live.topics import Published, Read, Topic
@@ -70,7 +70,7 @@ class Arrival:
         return self.published.event
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Place:
     """One conversation in a feed. ``is_open`` is false once its log could not be read, until the memberships are others."""
 
@@ -96,7 +96,7 @@ class Feed(Inbox[Arrival]):
         self._sources = sources
         self._after = after
         self._places: dict[str, _Place] = {}
-        self._behind: deque[_Place] = deque()
+        self._behind: OrderedDict[_Place, None] = OrderedDict()
         self._is_stale = False
         self._cursor: Cursor
         self._is_watching = False
@@ -169,10 +169,10 @@ class Feed(Inbox[Arrival]):
 
     def _check(self, place: _Place) -> None:
         """See to it that what is to be read of a conversation will be read."""
-        if place.is_open and not place.follower.is_following and place not in self._behind:
+        if place.is_open and not place.follower.is_following:
             standing = place.standing
             if standing.is_joined or place.follower.next <= standing.since:
-                self._behind.append(place)
+                self._behind[place] = None
 
     def _look_again(self) -> None:
         self._is_stale = True
@@ -186,7 +186,7 @@ class Feed(Inbox[Arrival]):
         if self._is_stale:
             await self._look()
             return
-        place = self._behind.popleft()
+        place, _ = self._behind.popitem(last=False)
         if self._places.get(place.standing.conversation_id) is not place:
             return
         try:
@@ -208,6 +208,10 @@ class Feed(Inbox[Arrival]):
             return
         except (StorageUnavailable, HookFailed):
             await anyio.sleep(RETRY_SECONDS)
+            return
+        if not page.ids:
+            # Not in sight yet, as in ``Follower.read_on``.
+            await anyio.sleep(STALE_SECONDS)
             return
         place.follower.fill(page)
         self._set(place, since + 1)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import anyio
 import pytest
 
 from conversation_kit import AccessRequest, MemoryStorage
-from conversation_kit.domain.reading import EventRange
+from conversation_kit.domain.events import EventPage
+from conversation_kit.domain.reading import Access, EventRange
 from conversation_kit.live import inboxes
 from tests.live.test_feeds import places, room, say, take
 from tests.world import open_world
@@ -111,3 +114,19 @@ async def test_who_leaves_over_one_channel_of_two_misses_nothing_however_far_beh
             assert [event.id for event in events] == [
                 event.id for event in await world.kit.events.list(world.conversation, EventRange(size=1000, start_id=2))
             ]
+
+
+async def test_an_invitation_that_is_not_in_sight_yet_is_looked_for_until_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a database has several servers, and the one that is asked lags behind."""
+    lags = [True] * 3
+    list_events = MemoryStorage.list_events
+
+    async def lag(self: MemoryStorage, access: Access, conversation_id: str, wanted: EventRange) -> EventPage:
+        page = await list_events(self, access, conversation_id, wanted)
+        return replace(page, ids=(), text="") if lags and lags.pop() else page
+
+    async with open_world() as world, world.kit.as_user("dee").feed() as feed:
+        monkeypatch.setattr(MemoryStorage, "list_events", lag)
+        await world.kit.members.invite(world.conversation, user_name="dee")
+        (event,) = await take(feed, 1)
+        assert (event.type, event.id, lags) == ("member:invited", 6, [])
