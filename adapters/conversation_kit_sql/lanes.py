@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -58,7 +59,7 @@ class Lane(Generic[U]):
     comes alone never waits. Made on the event loop that it serves.
     """
 
-    __slots__ = ("__weakref__", "_call_soon", "_gather_seconds", "_lock", "_make_event", "_most", "_runs", "_waiting", "_work", "_working")
+    __slots__ = ("__weakref__", "_gather_seconds", "_lock", "_loop", "_make_event", "_most", "_runs", "_waiting", "_work", "_working")
 
     def __init__(self, work: Callable[[Sequence[Ticket[U]]], None], most: int, *, gather_seconds: float = 0.0) -> None:
         self._work = work
@@ -70,9 +71,8 @@ class Lane(Generic[U]):
         self._working = False
         # The event loop's own kind of event, because anyio.Event looks for the loop each time, which takes longer than the rest of a wait.
         self._make_event = type(anyio.Event())
-        loop: Any = current_token().native_token
-        # anyio can only call and wait for the answer, and the thread has better things to do.
-        self._call_soon: Callable[..., object] = getattr(loop, "call_soon_threadsafe", None) or loop.run_sync_soon
+        # Weak, because a lane is kept for as long as its loop lives.
+        self._loop: weakref.ref[Any] = weakref.ref(current_token().native_token)
 
     def load(self) -> int:
         """How much there is to wait for."""
@@ -117,8 +117,14 @@ class Lane(Generic[U]):
                     if not ticket.finished:
                         ticket.fail(error)
             self._working = False
-            with suppress(RuntimeError):  # the event loop has ended, and with it all who waited
-                self._call_soon(_settle, batch)
+            self._wake(batch)
+
+    def _wake(self, batch: Sequence[Ticket[U]]) -> None:
+        loop = self._loop()
+        with suppress(RuntimeError):  # the event loop has ended, and with it all who waited
+            if loop is not None:
+                # anyio can only call and wait for the answer, and the thread has better things to do.
+                (getattr(loop, "call_soon_threadsafe", None) or loop.run_sync_soon)(_settle, batch)
 
     def _next(self, *, gather: bool) -> list[Ticket[U]]:
         """What to work on; nothing when it is time to end."""

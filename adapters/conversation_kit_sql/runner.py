@@ -98,6 +98,8 @@ class Runner(Generic[U]):
         """Let the threads end, after what they have been asked to do."""
         for lane in self._every:
             lane.stop()
+        # What it remembers holds the event loop, which may be the last thing that does.
+        self._latest = threading.local()
 
     async def read(self, unit: Read | Question) -> Any:
         """Carry out ``unit`` and return what it returns. Raises ``StorageUnavailable``."""

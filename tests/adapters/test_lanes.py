@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import time
+import weakref
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
+from conversation_kit import ConversationKit, HostAuthenticator
 from conversation_kit_sql import lanes
 from conversation_kit_sql.lanes import Lane, Ticket
 
@@ -215,3 +221,20 @@ async def test_threads_that_end_and_work_that_comes_never_miss_each_other(monkey
             if unit % 3:
                 await anyio.sleep(0.0005)
     assert desk.batches == [[unit] for unit in range(300)]
+
+
+def test_a_storage_is_gone_with_the_event_loop_that_it_was_used_in(tmp_path: Path, anyio_backend_name: str) -> None:
+    async def use() -> weakref.ref[Any]:
+        kit = ConversationKit(storage=f"sqlite:///{tmp_path}/chat.db", auth=HostAuthenticator(lambda scope: None))
+        async with kit.lifespan():
+            room = await kit.conversations.create()
+            await kit.events.create(room.id, "text", {"text": "hello"})
+            assert await kit.events.list(room.id)
+        return weakref.ref(kit.storage)
+
+    storages = [anyio.run(use, backend=anyio_backend_name) for _ in range(3)]
+    deadline = time.monotonic() + 30
+    while any(thread.name == "conversation-kit" for thread in threading.enumerate()) and time.monotonic() < deadline:
+        time.sleep(0.01)  # they were told to end
+    gc.collect()
+    assert [storage() for storage in storages] == [None] * 3
