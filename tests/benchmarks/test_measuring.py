@@ -54,3 +54,11 @@ def test_a_name_is_looked_for_as_it_is_written() -> None:
 def test_requests_may_change_by_round() -> None:
     subject = Subject("ours", "sqlite", 201, [[b"first"], [b"second"]], by_round=True)
     assert subject.clients(2, 3) == [[b"second"], [b"second"]]
+
+
+def test_a_round_in_which_nothing_was_answered_is_a_problem_and_one_that_was_too_short_is_none() -> None:
+    standing, late = series("standing", 100.0), series("late", 100.0)
+    standing.outcomes.append(Outcome(0.0, 0.0, 0, 0, 0.1, ""))
+    late.outcomes.append(Outcome(0.0, 0.0, 16, 0, 0.1, ""))
+    assert standing.problem is not None
+    assert late.problem is None
