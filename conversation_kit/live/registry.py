@@ -17,7 +17,8 @@ from conversation_kit.ports import Broker, Connected, News, Wake, Whisper
 logger = logging.getLogger("conversation_kit")
 
 MAX_WHISPER = 2_000
-"""Characters of an ephemeral event that other processes get to know."""
+"""Bytes of UTF-8 of an ephemeral event that other processes get to know. Escaped they are up to three times as many, which fits into what a
+broker sends at once."""
 
 
 class Live:
@@ -100,7 +101,7 @@ class Live:
                     last[conversation] = event.id
                     if event.type in MEMBERSHIP:
                         people[conversation] = (*people.get(conversation, ()), event.body["user"]["id"])
-                elif len(event.data) <= MAX_WHISPER:
+                elif len(event.data.encode()) <= MAX_WHISPER:
                     self._whispers += 1
                     yield Whisper(*conversation, f"{self._name}{self._whispers}", event.data)
         for conversation, id in last.items():

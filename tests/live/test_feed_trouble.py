@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
 import anyio
 import pytest
 
-from conversation_kit import AccessRequest, MemoryStorage
+from conversation_kit import AccessRequest, MemoryStorage, StorageUnavailable
 from conversation_kit.domain.events import EventPage
 from conversation_kit.domain.reading import Access, EventRange
 from conversation_kit.live import inboxes
@@ -130,3 +132,43 @@ async def test_an_invitation_that_is_not_in_sight_yet_is_looked_for_until_it_is(
         await world.kit.members.invite(world.conversation, user_name="dee")
         (event,) = await take(feed, 1)
         assert (event.type, event.id, lags) == ("member:invited", 6, [])
+
+
+@pytest.mark.parametrize("number", range(7))
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_feed_that_does_not_come_to_begin_leaves_nothing(number: int, hangs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever of its questions the storage does not answer."""
+    asked: list[str] = []
+    enough = anyio.Event()
+
+    def fails(method: str) -> None:
+        original = getattr(MemoryStorage, method)
+
+        async def answer(*arguments: Any, **named: Any) -> Any:
+            asked.append(method)
+            if len(asked) - 1 == number:
+                enough.set()
+                if hangs:
+                    await anyio.sleep_forever()
+                raise StorageUnavailable("It is away.")
+            return await original(*arguments, **named)
+
+        monkeypatch.setattr(MemoryStorage, method, answer)
+
+    async with open_world() as world:
+        await room(world, "ana")
+        fails("get_user")
+        fails("list_memberships")
+
+        async def listen() -> None:
+            with nullcontext() if hangs else pytest.raises(StorageUnavailable):
+                async with world.kit.as_user("ana").feed(after="0"):
+                    raise AssertionError("it has begun")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(listen)
+            await enough.wait()
+            if hangs:
+                assert len(world.kit._core.live.circles) == 1
+                group.cancel_scope.cancel()
+        assert not world.kit._core.live.circles

@@ -32,6 +32,7 @@ from conversation_kit import (
     Whisper,
 )
 from conversation_kit.live import circles, followers, inboxes
+from conversation_kit.wakes import read, write
 from tests.world import World, make_kit, open_world
 
 pytestmark = pytest.mark.anyio
@@ -273,6 +274,34 @@ async def test_an_ephemeral_event_that_is_long_stays_in_its_process() -> None:
                 await world.kit.as_user("ana").events.create(world.conversation, "ephemeral", {"text": "x" * length})
             await world.say()
             assert [event.type for event in await take(there, 2)] == ["ephemeral", "text"]
+
+
+class WrittenBroker(MemoryBroker):
+    """Passes on what can be written, as brokers with a server do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[News] = []
+
+    def tell(self, news: Sequence[News]) -> None:
+        self.told += news
+        super().tell([one for text in write(news) for one in read(text)])
+
+
+@pytest.mark.usefixtures("no_poll")
+@pytest.mark.parametrize("character", ["x", '"', "\x01", "я", "☎", "😀"])
+async def test_an_ephemeral_event_that_a_broker_is_told_of_fits_into_what_it_sends(character: str) -> None:
+    broker = WrittenBroker()
+    async with open_world(make_kit(broker=broker)) as world:
+        other = make_kit(world.kit.storage, broker=broker)
+        async with other.subscribe(world.conversation) as there:
+            while not broker._listeners:
+                await checkpoint()
+            for length in range(100, 3_000, 100):
+                await world.kit.as_user("ana").events.create(world.conversation, "ephemeral", {"text": character * length})
+            whispers = [one.data for one in broker.told if isinstance(one, Whisper)]
+            assert whispers
+            assert [event.data for event in await take(there, len(whispers))] == whispers
 
 
 class BrokenBroker:
