@@ -13,6 +13,7 @@ from conversation_kit import AccessRequest, MemoryStorage, StorageUnavailable
 from conversation_kit.domain.events import EventPage
 from conversation_kit.domain.reading import Access, EventRange
 from conversation_kit.live import inboxes
+from conversation_kit.services import listening
 from tests.live.test_feeds import places, room, say, take
 from tests.world import open_world
 
@@ -172,3 +173,18 @@ async def test_a_feed_that_does_not_come_to_begin_leaves_nothing(number: int, ha
                 assert len(world.kit._core.live.circles) == 1
                 group.cancel_scope.cancel()
         assert not world.kit._core.live.circles
+
+
+async def test_a_conversation_that_had_to_make_room_begins_again_when_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "MAX_CONVERSATIONS", 2)
+    async with open_world() as world:
+        second = await room(world, "ana")
+        async with world.kit.as_user("ana").feed() as feed:
+            third = await room(world, "ana")
+            removed, joined = await take(feed, 2)
+            assert (removed.type, removed.conversation_id) == ("conversation:removed", world.conversation)
+            assert places([joined]) == [(third, 1)]
+            (member,) = (await world.kit.members.list(second)).items
+            await world.kit.members.remove(second, member.id)
+            events = await take(feed, 7)
+            assert [event.id for event in events if event.conversation_id == world.conversation] == [1, 2, 3, 4, 5]
