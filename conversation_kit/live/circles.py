@@ -82,8 +82,8 @@ class Watched:
 class Circle:
     """Those who listen in one event loop.
 
-    One of them has tasks running in its group that read the log and hear the broker; when it goes, another one gets them. So nothing runs
-    when nobody listens, and nothing needs a lifespan.
+    One of them has tasks running in its group that read the log, look around and hear the broker; when it goes, another one gets them. So
+    nothing runs when nobody listens, and nothing needs a lifespan.
     """
 
     def __init__(self, numbers: Numbers, broker: Broker | None) -> None:
@@ -203,6 +203,7 @@ class Circle:
     def _appoint(self, listener: Listener) -> None:
         self._reader = listener
         listener.group.start_soon(self._follow_the_log, listener)
+        listener.group.start_soon(self._look_around, listener)
         if self._broker is not None:
             listener.group.start_soon(self._hear_others, self._broker, listener)
 
@@ -215,7 +216,7 @@ class Circle:
             await anyio.sleep(LISTEN_AGAIN_SECONDS)
 
     async def _follow_the_log(self, listener: Listener) -> None:
-        """Read what is missing when it is known to be, and everything once in a while."""
+        """Read what is missing when it is known to be."""
         while self._reader is listener:
             with anyio.move_on_after(TICK_SECONDS):
                 await self._nudge.wait()
@@ -223,17 +224,22 @@ class Circle:
             if self.hangs_up:
                 self.hangs_up = False
                 self.end(stopping())
-            now = time.monotonic()
-            self._look_after_people(now)
-            if now - self._polled >= POLL_SECONDS:
-                self._polled = now
-                await self._look_at_all()
             due, self._due = self._due, set()
             topics = [topic for topic in due if topic.next is not None]
             for first in range(0, len(topics), ABREAST):
                 async with anyio.create_task_group() as group:
                     for topic in topics[first : first + ABREAST]:
                         group.start_soon(self._read, topic)
+
+    async def _look_around(self, listener: Listener) -> None:
+        """Find once in a while what nobody announces. What is announced does not wait for that."""
+        while self._reader is listener:
+            await anyio.sleep(TICK_SECONDS)
+            now = time.monotonic()
+            self._look_after_people(now)
+            if now - self._polled >= POLL_SECONDS:
+                self._polled = now
+                await self._look_at_all()
 
     async def _look_at_all(self) -> None:
         """Find the topics where there is something to read, and end those whose conversation is gone."""
@@ -251,7 +257,7 @@ class Circle:
                         if number is None:
                             topic.end(conversation_not_found())
                         elif topic.next is not None and number >= topic.next:
-                            self._due.add(topic)
+                            self._read_soon(topic)
 
     def _look_after_people(self, now: float) -> None:
         overdue = [watched for watched in self.people.values() if now - watched.told >= PEOPLE_SECONDS]

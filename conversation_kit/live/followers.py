@@ -9,7 +9,7 @@ import anyio
 from conversation_kit.domain.errors import HookFailed, RequestError, StorageUnavailable, StreamEnded
 from conversation_kit.domain.events import Event, EventPage
 from conversation_kit.domain.reading import EventRange
-from conversation_kit.live.topics import Published, Read, Topic
+from conversation_kit.live.topics import LEFT, Published, Read, Topic, leaver
 
 PAGE = 100
 """Events that are read from the log at once."""
@@ -89,17 +89,21 @@ class Follower:
         except (StorageUnavailable, HookFailed):
             await anyio.sleep(RETRY_SECONDS)
             return
-        self.fill(page)
-        if len(page.ids) < PAGE:
+        if self.fill(page) and len(page.ids) < PAGE:
             # Nobody else gets a turn before those of the page are taken.
             self.follow()
         if not page.ids and not self.is_following:
             # What was announced is not in sight yet: the database has several servers, and they are not in step.
             await anyio.sleep(STALE_SECONDS)
 
-    def fill(self, page: EventPage) -> None:
-        """Hand on what is next on a page that was read."""
+    def fill(self, page: EventPage) -> bool:
+        """Hand on what is next on a page that was read. ``False`` when it has to be read anew behind where the reader has left."""
         for id, data in page.rows:
             if id >= self.next:
                 self.next = id + 1
-                self._reader.keep(self, Published(Event(page.application_id, page.conversation_id, id, data)))
+                event = Event(page.application_id, page.conversation_id, id, data)
+                self._reader.keep(self, Published(event))
+                if self.user_id is not None and LEFT in data and leaver(event) == self.user_id:
+                    self.fall_behind()
+                    return False
+        return True

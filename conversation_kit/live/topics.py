@@ -9,6 +9,9 @@ from conversation_kit.domain.errors import RequestError, StreamEnded
 from conversation_kit.domain.events import Event, EventPage
 from conversation_kit.domain.reading import EventRange
 
+LEFT = "member:left"
+"""The type of the events with which a membership ends."""
+
 F = TypeVar("F")
 Read: TypeAlias = Callable[[EventRange], Awaitable[EventPage]]
 
@@ -107,9 +110,14 @@ class Topic:
         subscribers = tuple(self.subscribers)
         for subscriber in subscribers:
             subscriber.deliver(item)
-        if item.event.type == "member:left":
+        gone = leaver(item.event) if LEFT in item.event.data else None
+        if gone is not None:
             # Who has left reads on with the rights that are left: none, or those of another membership.
-            leaver = item.event.body["user"]["id"]
             for subscriber in subscribers:
-                if subscriber.user_id == leaver:
+                if subscriber.user_id == gone:
                     subscriber.fall_behind()
+
+
+def leaver(event: Event) -> str | None:
+    """The id of the user who leaves with this event, if it is one with which somebody does."""
+    return str(event.body["user"]["id"]) if event.type == LEFT else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,8 +14,9 @@ from conversation_kit import AccessRequest, MemoryStorage, StorageUnavailable
 from conversation_kit.domain.events import EventPage
 from conversation_kit.domain.reading import Access, EventRange
 from conversation_kit.live import inboxes
+from conversation_kit.services import listening
 from tests.live.test_feeds import places, room, say, take
-from tests.world import open_world
+from tests.world import make_kit, open_world
 
 pytestmark = pytest.mark.anyio
 
@@ -172,3 +174,29 @@ async def test_a_feed_that_does_not_come_to_begin_leaves_nothing(number: int, ha
                 assert len(world.kit._core.live.circles) == 1
                 group.cancel_scope.cancel()
         assert not world.kit._core.live.circles
+
+
+async def test_a_conversation_that_had_to_make_room_begins_again_when_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "MAX_CONVERSATIONS", 2)
+    async with open_world() as world:
+        second = await room(world, "ana")
+        async with world.kit.as_user("ana").feed() as feed:
+            third = await room(world, "ana")
+            removed, joined = await take(feed, 2)
+            assert (removed.type, removed.conversation_id) == ("conversation:removed", world.conversation)
+            assert places([joined]) == [(third, 1)]
+            (member,) = (await world.kit.members.list(second)).items
+            await world.kit.members.remove(second, member.id)
+            events = await take(feed, 7)
+            assert [event.id for event in events if event.conversation_id == world.conversation] == [1, 2, 3, 4, 5]
+
+
+async def test_an_admin_reads_no_further_in_a_users_feed_than_to_where_they_left(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/chat.db"
+    async with open_world(make_kit(url)) as world:
+        other = make_kit(url)
+        async with other.lifespan(), world.kit.feed(world.users["max"], after="0") as feed:
+            await other.members.remove(world.conversation, world.members["max"])
+            await other.events.create(world.conversation, "text", {"text": "after that"})
+            events = await take(feed, 6)
+            assert [(event.type, event.id) for event in events[-2:]] == [("member:left", 6), ("conversation:removed", None)]

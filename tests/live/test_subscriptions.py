@@ -22,6 +22,7 @@ from conversation_kit import (
     Forbidden,
     InvalidInput,
     MemoryBroker,
+    MemoryStorage,
     News,
     NotFound,
     Signal,
@@ -274,6 +275,26 @@ async def test_an_ephemeral_event_that_is_long_stays_in_its_process() -> None:
                 await world.kit.as_user("ana").events.create(world.conversation, "ephemeral", {"text": "x" * length})
             await world.say()
             assert [event.type for event in await take(there, 2)] == ["ephemeral", "text"]
+
+
+async def test_what_is_announced_does_not_wait_for_a_look_at_all_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("conversation_kit.live.circles.POLL_SECONDS", 0.0)
+    looks = anyio.Event()
+
+    async def hang(*arguments: object) -> None:
+        looks.set()
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(MemoryStorage, "sequence_numbers", hang)
+    broker = MemoryBroker()
+    async with open_world(make_kit(broker=broker)) as world:
+        other = make_kit(world.kit.storage, broker=broker)
+        async with other.subscribe(world.conversation) as events:
+            with anyio.fail_after(30):
+                await looks.wait()
+            await world.say()
+            with anyio.fail_after(circles.READ_SECONDS / 2):
+                assert (await anext(events)).id == 6
 
 
 class WrittenBroker(MemoryBroker):
