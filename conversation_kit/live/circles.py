@@ -229,7 +229,7 @@ class Circle:
             for first in range(0, len(topics), ABREAST):
                 async with anyio.create_task_group() as group:
                     for topic in topics[first : first + ABREAST]:
-                        group.start_soon(self._read, topic)
+                        group.start_soon(self.read, topic)
 
     async def _look_around(self, listener: Listener) -> None:
         """Find once in a while what nobody announces. What is announced does not wait for that."""
@@ -264,7 +264,8 @@ class Circle:
         for watched in nsmallest(PEOPLE_AT_ONCE, overdue, key=attrgetter("told")):
             watched.tell()
 
-    async def _read(self, topic: Topic) -> None:
+    async def read(self, topic: Topic) -> None:
+        """Publish what the log has and the topic has not."""
         with self._in_trouble(topic.conversation_id), anyio.move_on_after(READ_SECONDS):
             try:
                 while topic.next is not None and topic.subscribers:

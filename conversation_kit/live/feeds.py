@@ -135,7 +135,9 @@ class Feed(Inbox[Arrival]):
         if known is None:
             position = standing.last if standing.is_joined else standing.since
         else:
-            position = max(known.get(mark(standing.conversation_id), begin), begin)
+            position = known.get(mark(standing.conversation_id), begin)
+            if not standing.is_joined:
+                position = max(position, begin)
             if position > standing.last:
                 raise invalid_cursor(self._after)
         self._set(place, position + 1)
@@ -232,8 +234,7 @@ class Feed(Inbox[Arrival]):
             self._is_stale = True
             raise
         for gone in self._places.keys() - standings.keys():
-            if self._remove(gone).is_open:
-                self._tell_of_removal(gone, {})
+            await self._close(gone)
         for id, standing in standings.items():
             place = self._places.get(id)
             if place is None:
@@ -241,6 +242,14 @@ class Feed(Inbox[Arrival]):
             else:
                 self._change(place, standing)
             self._check(self._places[id])
+
+    async def _close(self, conversation_id: str) -> None:
+        """There is no more to come of this conversation, but what is there up to where the user left it."""
+        follower = self._places[conversation_id].follower
+        if follower.is_following:
+            await self._circle.read(follower.topic)
+        if self._remove(conversation_id).is_open:
+            self._tell_of_removal(conversation_id, {})
 
     def _change(self, place: _Place, standing: Standing) -> None:
         if place.standing.members != standing.members:
@@ -295,7 +304,7 @@ class Feed(Inbox[Arrival]):
             place = self._places.get(event.conversation_id)
             if event.id is not None and place is not None:
                 place.follower.is_following = False
-                self._set(place, max(event.id, place.standing.since))
+                self._set(place, event.id)
                 self._check(place)
         cursor = self._cursor.text
         self._waiting = [Arrival(item.published, cursor) for item in items if item.event.type == REMOVED]

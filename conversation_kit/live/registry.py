@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Iterator, Sequence
+from itertools import count
 from threading import get_ident
 
 import anyio
@@ -28,7 +29,7 @@ class Live:
         self.broker = broker
         self._numbers = numbers
         self._name = secrets.token_urlsafe(9)
-        self._whispers = 0
+        self._whispers = count()
         self.circles: dict[int, Circle] = {}
         """Empty when nobody listens, so that a look at it tells whether there is anything to announce."""
 
@@ -102,7 +103,6 @@ class Live:
                     if event.type in MEMBERSHIP:
                         people[conversation] = (*people.get(conversation, ()), event.body["user"]["id"])
                 elif len(event.data.encode()) <= MAX_WHISPER:
-                    self._whispers += 1
-                    yield Whisper(*conversation, f"{self._name}{self._whispers}", event.data)
+                    yield Whisper(*conversation, f"{self._name}{next(self._whispers)}", event.data)
         for conversation, id in last.items():
             yield Wake(*conversation, id, people.get(conversation, ()))

@@ -354,6 +354,48 @@ async def test_a_membership_that_ended_and_began_again_elsewhere_goes_on_with_th
             assert [(event.type, event.id) for event in await take(feed, 2)] == [("text", 8), ("member:joined", 9)]
 
 
+async def test_who_leaves_elsewhere_gets_what_was_said_until_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what the other process did the memberships are noticed first."""
+    monkeypatch.setattr("conversation_kit.live.circles.POLL_SECONDS", 3600)
+    url = f"sqlite:///{tmp_path}/chat.db"
+    async with open_world(make_kit(url)) as world:
+        other = make_kit(url)
+        async with other.lifespan(), world.kit.as_user("max").feed() as feed:
+            await other.events.create(world.conversation, "text", {"text": "before that"})
+            await other.members.remove(world.conversation, world.members["max"])
+            await other.events.create(world.conversation, "text", {"text": "after that"})
+            events = await take(feed, 3)
+            assert [event.type for event in events] == ["text", "member:left", "conversation:removed"]
+            assert events[0].body == {"text": "before that"}
+
+
+async def test_a_cursor_goes_on_where_it_was_though_the_membership_of_then_has_ended() -> None:
+    async with open_world() as world:
+        async with world.kit.as_user("max").feed() as feed:
+            cursor = feed.cursor
+        await say(world, world.conversation)
+        await world.kit.members.join(world.conversation, user_name="max", channel={"type": "phone"})
+        await say(world, world.conversation)
+        await world.kit.members.remove(world.conversation, world.members["max"])
+        await say(world, world.conversation)
+        last = len(await world.kit.events.list(world.conversation))
+        async with world.kit.as_user("max").feed(after=cursor) as feed:
+            assert [event.id for event in await take(feed, last - 5)] == list(range(6, last + 1))
+
+
+async def test_a_cursor_goes_on_to_where_its_user_left_and_then_from_where_they_came_again() -> None:
+    async with open_world() as world:
+        async with world.kit.as_user("max").feed() as feed:
+            cursor = feed.cursor
+        await say(world, world.conversation)
+        await world.kit.members.remove(world.conversation, world.members["max"])
+        await say(world, world.conversation, "while max was away")
+        await world.kit.members.join(world.conversation, user_name="max")
+        await say(world, world.conversation)
+        async with world.kit.as_user("max").feed(after=cursor) as feed:
+            assert [event.id for event in await take(feed, 4)] == [6, 7, 9, 10]
+
+
 async def test_an_admin_sees_no_more_of_a_conversation_in_a_users_feed_than_the_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
