@@ -50,7 +50,7 @@ export class EventTable {
       return;
     }
     if (this.#closed) return;
-    this.#stream = new Stream(this.api, this.id, this.#log.newest, {
+    this.#stream = new Stream(() => this.api.ticket(this.id), this.#log.newest, {
       onEvent: (event) => event.id !== undefined && this.#log.add(event) && this.#show(),
       onState: (state) => this.#become(state),
     });

@@ -36,8 +36,9 @@ export class ListView {
     const {title, unread, lastText} = conversation;
     const typing = conversation.typing.members.length > 0;
     const ringing = [...conversation.calls.values()].some((call) => call.isLive);
-    const preview = conversation.state === "idle" ? "" : ringing ? "Call" : typing ? "typing…" : !lastText ? "No messages yet" : isDeleted(lastText) ? "Deleted message" : String(lastText.body?.text);
-    const badge = unread.count ? `${Math.min(unread.count, 99)}${unread.more || unread.count > 99 ? "+" : ""}` : "";
+    const said = lastText ? (isDeleted(lastText) ? "Deleted message" : String(lastText.body?.text)) : conversation.state === "ready" ? "No messages yet" : "";
+    const preview = ringing ? "Call" : typing ? "typing…" : said;
+    const badge = unread.count > 99 ? "99+" : unread.count ? String(unread.count) : "";
     const at = lastText ? brief(lastText.timestamp) : "";
     const signature = [title, preview, badge, at, current].join("\n");
     const build = () => element("li", {},
