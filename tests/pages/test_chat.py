@@ -329,7 +329,7 @@ def test_who_comes_back_sees_what_was_said_meanwhile(people: People, demo: Demo)
 
 def test_a_call_rings_is_answered_and_ends(people: People) -> None:
     ana, bo = people.chat("Ana"), people.chat("Bo")
-    ana.get_by_role("button", name="Call").click()
+    ana.get_by_role("button", name="Call", exact=True).click()
     expect(ana.locator("#call-text")).to_have_text("Calling Bo…")
     expect(bo.locator("#call-text")).to_have_text("Ana is calling")
     for page in (ana, bo):
@@ -344,11 +344,11 @@ def test_a_call_rings_is_answered_and_ends(people: People) -> None:
         expect(page.locator("#call-bar")).to_be_hidden()
         expect(page.locator(".call-card .leg-state")).to_have_text(re.compile(r"^ended(, \d:\d\d)?$"))
 
-    bo.get_by_role("button", name="Call").click()
+    bo.get_by_role("button", name="Call", exact=True).click()
     ana.get_by_role("button", name="Decline").click()
     for page in (ana, bo):
         expect(page.locator(".call-card .leg-state").last).to_have_text("declined")
-    ana.get_by_role("button", name="Call").click()
+    ana.get_by_role("button", name="Call", exact=True).click()
     ana.get_by_role("button", name="Hang up").click()
     for page in (ana, bo):
         expect(page.locator(".call-card .leg-state").last).to_have_text("cancelled")
@@ -357,13 +357,13 @@ def test_a_call_rings_is_answered_and_ends(people: People) -> None:
 def test_a_call_does_not_outlive_the_phones(people: People, demo: Demo) -> None:
     people.expected = CUT
     ana = people.chat("Ana")
-    ana.get_by_role("button", name="Call").click()
+    ana.get_by_role("button", name="Call", exact=True).click()
     expect(ana.locator(".call-card .leg-state")).to_have_text("ringing")
     demo.kill()
     demo.start()
     expect(ana.locator(".call-card .leg-state")).to_have_text("failed")
     expect(ana.locator("#call-bar")).to_be_hidden()
-    expect(ana.get_by_role("button", name="Call")).to_be_enabled()
+    expect(ana.get_by_role("button", name="Call", exact=True)).to_be_enabled()
 
 
 def test_an_own_message_can_be_deleted_and_no_other(people: People) -> None:

@@ -20,7 +20,7 @@ def test_the_operator_sees_conversations_members_events_and_legs_as_they_come(pe
     say(ana, "<b>Hello</b>")
     expect(operator.locator("#events tr").filter(has_text='"text": "<b>Hello</b>"')).to_contain_text("ana")
 
-    ana.get_by_role("button", name="Call").click()
+    ana.get_by_role("button", name="Call", exact=True).click()
     leg = operator.locator("#legs tr")
     expect(leg).to_contain_text("ringing")
     bo.get_by_role("button", name="Answer").click()
@@ -30,7 +30,7 @@ def test_the_operator_sees_conversations_members_events_and_legs_as_they_come(pe
     expect(leg.get_by_role("button")).to_have_count(0)
     for page in (ana, bo):
         expect(page.locator(".call-card .leg-state")).to_contain_text("ended")
-        expect(page.get_by_role("button", name="Call")).to_be_enabled()
+        expect(page.get_by_role("button", name="Call", exact=True)).to_be_enabled()
 
     ana.get_by_role("button", name="New").click()
     ana.get_by_label("Name").fill("Biscuits")

@@ -150,13 +150,13 @@ export class Conversation extends EventTarget {
     return callsOf(this.log);
   }
 
-  get lastText() {
-    for (const event of this.log.newestFirst()) if (event.type === "text") return event;
+  get lastMessage() {
+    for (const event of this.log.newestFirst()) if (isMessage(event.type)) return event;
     return undefined;
   }
 
   get activity() {
-    return this.lastText?.timestamp ?? this.created;
+    return this.lastMessage?.timestamp ?? this.created;
   }
 
   // Who has seen which of the user's own messages: the id of the last one to the names, for each other member.
