@@ -174,6 +174,29 @@ def test_a_deleted_message_is_no_longer_unread_once_its_place_was_seen(people: P
     expect(cake.locator(".badge")).to_have_count(0)
 
 
+def test_a_call_and_what_is_no_text_are_unread_until_they_are_seen(people: People, demo: Demo) -> None:
+    joined(demo, "Cake", "ana", "bo")
+    ana, bo = people.chat("Ana"), people.chat("Bo")
+    cake, kitchen = (ana.locator(".entry").filter(has_text=title) for title in ("Cake", "Tea kitchen"))
+    cake.click()
+    expect(ana.locator("#title")).to_have_text("Cake")
+    bo.locator(".entry").filter(has_text="Tea kitchen").click()
+    expect(bo.locator("#title")).to_have_text("Tea kitchen")
+    bo.get_by_role("button", name="Call", exact=True).click()
+    bo.get_by_role("button", name="Hang up").click()
+    expect(kitchen).to_contain_text("Call")
+    expect(kitchen.locator(".badge")).to_have_text("1 unread")
+    with demo.api("Bo") as api:
+        for type in ("image", "custom:vote"):
+            api.post(f"/conversations/{demo.room}/events", json={"type": type, "body": {}})
+    expect(kitchen).to_contain_text("Something else")
+    expect(kitchen.locator(".badge")).to_have_text("3 unread")
+    kitchen.click()
+    expect(ana.locator(".call-card")).to_be_visible()
+    expect(ana.get_by_text("Bo sent something that this page does not show (custom:vote)")).to_be_visible()
+    expect(kitchen.locator(".badge")).to_have_count(0)
+
+
 def test_many_conversations_are_live_and_the_logs_of_old_ones_are_read_when_something_happens(people: People, demo: Demo) -> None:
     with demo.api("The operator") as admin:
         rooms = []
