@@ -669,6 +669,20 @@ def test_one_thing_at_a_time_where_there_is_no_room_for_more(people: People) -> 
     assert ana.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
 
 
+def test_a_page_in_the_background_tells_what_is_unread_and_takes_nothing_for_seen(people: People) -> None:
+    ana, bo = people.open("about:blank"), people.chat("Bo")
+    # As browsers do for a tab that nobody looks at: nothing is painted there.
+    ana.add_init_script("""
+        window.requestAnimationFrame = () => 0;
+        Object.defineProperty(document, "visibilityState", {get: () => "hidden"});
+    """)
+    ana.goto(people.demo.printed.links["Ana"])
+    expect(ana).to_have_title("Ana · Chat")
+    say(bo, "Psst")
+    expect(ana).to_have_title("(1) Ana · Chat")
+    expect(bo.locator("#messages .message").last).to_contain_text("Sent")
+
+
 def test_an_address_that_is_not_complete_says_so(people: People) -> None:
     people.expected = [r"status of 401"]
     page: Page = people.open(f"{people.demo.url}/chat")
