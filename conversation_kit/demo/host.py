@@ -20,20 +20,16 @@ from conversation_kit.domain.errors import Conflict
 from conversation_kit.domain.models import Conversation
 from conversation_kit.domain.reading import Page
 from conversation_kit.domain.signals import EventCreated, LegTerminated, MemberJoined
-from conversation_kit.http.streams import StreamLimits
 from conversation_kit.kit import ConversationKit
 
 ROOM = "tea-kitchen"
-STREAMS_PER_USER = 200
-"""A page listens to each of its user's conversations, and a user may have several pages open."""
 
 
 def make_demo(directory: Path, url: str) -> Starlette:
     """The demo's host, with its keys and its SQLite file in ``directory``; ``url`` is where it will be reached."""
     private, public = ((directory / name).read_text() for name in ("private.pem", "public.pem"))
     auth = JWTAuthenticator({APPLICATION: public})
-    limits = StreamLimits(per_user=STREAMS_PER_USER)
-    kit = ConversationKit(storage=f"sqlite:///{directory / 'chat.db'}", auth=auth, stream_limits=limits)
+    kit = ConversationKit(storage=f"sqlite:///{directory / 'chat.db'}", auth=auth)
     people = People(kit, private)
     desk = Desk(auth, people)
 

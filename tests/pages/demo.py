@@ -85,15 +85,17 @@ class Demo:
         headers = {"Authorization": f"Bearer {session['token']}"}
         return httpx2.Client(base_url=f"{self.url}/beta", headers=headers, trust_env=False, timeout=30)
 
-    def texts(self, conversation: str | None = None) -> list[str]:
-        """All texts of a conversation's log, from its beginning."""
-        texts: list[str] = []
-        start_id = 1
+    def log(self, conversation: str) -> list[dict[str, Any]]:
+        """A conversation's log, from its beginning."""
+        log: list[dict[str, Any]] = []
         with self.api("The operator") as api:
-            while page := api.get(f"/conversations/{conversation or self.room}/events", params={"start_id": start_id}).json():
-                texts += [event["body"].get("text", "") for event in page if event["type"] == "text"]
-                start_id = int(page[-1]["id"]) + 1
-        return texts
+            while page := api.get(f"/conversations/{conversation}/events", params={"start_id": len(log) + 1}).json():
+                log += page
+        return log
+
+    def texts(self) -> list[str]:
+        """All texts of the first conversation's log."""
+        return [event["body"].get("text", "") for event in self.log(self.room) if event["type"] == "text"]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from tests.pages.demo import NARROW, Demo, People, message, say, shown
 
@@ -13,6 +13,22 @@ pytestmark = pytest.mark.slow
 
 CUT = [r"net::ERR_", r"WebSocket connection to"]
 """What a browser itself says when a server goes."""
+
+
+def joined(demo: Demo, title: str, *names: str) -> str:
+    """Another conversation, in which these are joined."""
+    with demo.api("The operator") as admin:
+        room: str = admin.post("/conversations", json={"display_name": title}).json()["id"]
+        for name in names:
+            admin.post(f"/conversations/{room}/members", json={"action": "join", "user_name": name})
+    return room
+
+
+def post(demo: Demo, who: str, conversation: str, *texts: str) -> None:
+    """Say something without a page."""
+    with demo.api(who) as api:
+        for text in texts:
+            assert api.post(f"/conversations/{conversation}/events", json={"type": "text", "body": {"text": text}}).status_code == 201
 
 
 def test_two_people_talk_and_each_sees_what_the_other_has_seen(people: People) -> None:
@@ -91,22 +107,138 @@ def test_what_is_unread_is_counted_until_it_is_seen(people: People, demo: Demo) 
         assert [body["event_id"] for body in seen] == [5]
 
 
-def test_only_the_newest_of_many_conversations_are_listened_to_until_another_is_opened(people: People, demo: Demo) -> None:
+def test_what_one_window_has_seen_is_seen_in_the_others(people: People, demo: Demo) -> None:
+    room = joined(demo, "Cake", "ana", "bo")
+    one, other = people.chat("Ana"), people.chat("Ana")
+    for page in (one, other):
+        page.locator(".entry").filter(has_text="Tea kitchen").click()
+        expect(page.locator("#title")).to_have_text("Tea kitchen")
+    post(demo, "Bo", room, "Almond", "Lemon")
+    badges = [page.locator(".entry").filter(has_text="Cake").locator(".badge") for page in (one, other)]
+    for badge in badges:
+        expect(badge).to_have_text("2 unread")
+    one.locator(".entry").filter(has_text="Cake").click()
+    for page, badge in zip((one, other), badges, strict=True):
+        expect(badge).to_have_count(0)
+        expect(page).to_have_title("Ana · Chat")
+    post(demo, "Bo", room, "Poppy seed")
+    # Open in one of them, so it is seen.
+    expect(other.locator(".entry").filter(has_text="Cake")).to_contain_text("Poppy seed")
+    expect(badges[1]).to_have_count(0)
+    # Whoever answers, from wherever, has read.
+    one.locator(".entry").filter(has_text="Tea kitchen").click()
+    expect(one.locator("#title")).to_have_text("Tea kitchen")
+    post(demo, "Bo", room, "Still here?")
+    expect(badges[1]).to_have_text("1 unread")
+    post(demo, "Ana", room, "Yes")
+    for badge in badges:
+        expect(badge).to_have_count(0)
+
+
+def test_what_another_client_saw_a_part_of_is_counted_by_the_server(people: People, demo: Demo) -> None:
+    room = joined(demo, "Cake", "ana", "bo")
+    post(demo, "Bo", room, *(f"Slice {number}" for number in range(120)))
+    ana = people.chat("Ana")
+    badge = ana.locator(".entry").filter(has_text="Cake").locator(".badge")
+    ana.locator(".entry").filter(has_text="Tea kitchen").click()
+    ana.reload()
+    expect(ana.locator("#title")).to_have_text("Tea kitchen")
+    post(demo, "Bo", room, *(f"Crumb {number}" for number in range(120)))
+    expect(badge).to_have_text("99+ unread")
+    log = demo.log(room)
+    crumb = next(event["id"] for event in log if event["body"].get("text") == "Crumb 89")
+    with demo.api("Ana") as client:
+        client.post(f"/conversations/{room}/events", json={"type": "text:seen", "body": {"event_id": crumb}})
+    expect(badge).to_have_text("30 unread")
+    ana.reload()
+    expect(badge).to_have_text("30 unread")
+
+
+def test_a_deleted_message_is_no_longer_unread_once_its_place_was_seen(people: People, demo: Demo) -> None:
+    room = joined(demo, "Cake", "ana", "bo")
+    ana = people.chat("Ana")
+    cake, kitchen = (ana.locator(".entry").filter(has_text=title) for title in ("Cake", "Tea kitchen"))
+    kitchen.click()
+    expect(ana.locator("#title")).to_have_text("Tea kitchen")
+    post(demo, "Bo", room, "Oops")
+    expect(cake.locator(".badge")).to_have_text("1 unread")
+    with demo.api("Bo") as bo:
+        bo.delete(f"/conversations/{room}/events/{demo.log(room)[-1]['id']}")
+    expect(cake).to_contain_text("Deleted message")
+    cake.click()
+    expect(cake.locator(".badge")).to_have_count(0)
+    kitchen.click()
+    ana.reload()
+    expect(ana.locator("#title")).to_have_text("Tea kitchen")
+    expect(cake).to_contain_text("Deleted message")
+    expect(cake.locator(".badge")).to_have_count(0)
+
+
+def test_a_call_and_what_is_no_text_are_unread_until_they_are_seen(people: People, demo: Demo) -> None:
+    joined(demo, "Cake", "ana", "bo")
+    ana, bo = people.chat("Ana"), people.chat("Bo")
+    cake, kitchen = (ana.locator(".entry").filter(has_text=title) for title in ("Cake", "Tea kitchen"))
+    cake.click()
+    expect(ana.locator("#title")).to_have_text("Cake")
+    bo.locator(".entry").filter(has_text="Tea kitchen").click()
+    expect(bo.locator("#title")).to_have_text("Tea kitchen")
+    bo.get_by_role("button", name="Call", exact=True).click()
+    bo.get_by_role("button", name="Hang up").click()
+    expect(kitchen).to_contain_text("Call")
+    expect(kitchen.locator(".badge")).to_have_text("1 unread")
+    with demo.api("Bo") as api:
+        for type in ("image", "custom:vote"):
+            api.post(f"/conversations/{demo.room}/events", json={"type": type, "body": {}})
+    expect(kitchen).to_contain_text("Something else")
+    expect(kitchen.locator(".badge")).to_have_text("3 unread")
+    kitchen.click()
+    expect(ana.locator(".call-card")).to_be_visible()
+    expect(ana.get_by_text("Bo sent something that this page does not show (custom:vote)")).to_be_visible()
+    expect(kitchen.locator(".badge")).to_have_count(0)
+
+
+def test_many_conversations_are_live_and_the_logs_of_old_ones_are_read_when_something_happens(people: People, demo: Demo) -> None:
     with demo.api("The operator") as admin:
         rooms = []
         for number in range(60):
             rooms.append(admin.post("/conversations", json={"display_name": f"Room {number}."}).json()["id"])
             admin.post(f"/conversations/{rooms[-1]}/members", json={"action": "join", "user_name": "ana"})
             admin.post(f"/conversations/{rooms[-1]}/events", json={"type": "text", "body": {"text": f"Word {number}."}})
-        ana = people.chat("Ana")
-        expect(ana.locator(".entry")).to_have_count(61)
-        expect(ana.locator(".entry .badge")).to_have_count(49)  # one of the 50 is open
-        expect(ana.locator(".entry").filter(has_text="Room 3.")).not_to_contain_text("Word")
-        ana.locator(".entry").filter(has_text="Room 3.").click()
-        expect(message(ana, "Word 3.")).to_be_visible()
-        expect(ana.locator("#conversation")).to_have_attribute("aria-busy", "false")
-        admin.post(f"/conversations/{rooms[3]}/events", json={"type": "text", "body": {"text": "live"}})
-        expect(message(ana, "live")).to_be_visible()
+    ana = people.chat("Ana")
+    expect(ana.locator(".entry")).to_have_count(61)
+    expect(ana.locator(".entry .badge")).to_have_count(59)  # one is open, and in the tea kitchen nobody else said anything
+    old, older = (ana.locator(".entry").filter(has_text=title) for title in ("Room 3.", "Room 2."))
+    for entry in (old, older):
+        expect(entry.locator(".badge")).to_have_text("1 unread")
+        expect(entry).not_to_contain_text("Word")
+    post(demo, "The operator", rooms[3], "live")
+    expect(old).to_contain_text("live")
+    expect(old.locator(".badge")).to_have_text("2 unread")
+    expect(ana.locator(".entry").first).to_contain_text("Room 3.")
+    older.click()
+    expect(message(ana, "Word 2.")).to_be_visible()
+    expect(older.locator(".badge")).to_have_count(0)
+    post(demo, "The operator", rooms[2], "here too")
+    expect(message(ana, "here too")).to_be_visible()
+
+
+def test_a_page_has_one_stream_and_asks_for_the_list_once(people: People, demo: Demo) -> None:
+    rooms = [joined(demo, title, "ana", "bo") for title in ("Cake", "Biscuits")]
+    ana = people.open("about:blank")
+    ana.clock.install()
+    streams, lists = [], []
+    ana.on("websocket", lambda socket: streams.append(socket.url))
+    ana.on("request", lambda request: lists.append(request.url) if re.search(r"/users/[^/]+/conversations", request.url) else None)
+    ana.goto(demo.printed.links["Ana"])
+    for number, (room, title) in enumerate(zip(rooms, ("Cake", "Biscuits"), strict=True)):
+        post(demo, "Bo", room, f"word {number}")
+        expect(ana.locator(".entry").filter(has_text=title)).to_contain_text(f"word {number}")
+    ana.clock.fast_forward(30_000)
+    post(demo, "Bo", demo.room, "later")
+    expect(ana.locator(".entry").filter(has_text="Tea kitchen")).to_contain_text("later")
+    assert len(streams) == 1
+    assert re.search(r"/users/USR-[^/]+/events\?", streams[0])
+    assert len(lists) == 1
 
 
 def test_history_pages_back_to_the_first_event_without_a_gap_or_a_double(people: People, demo: Demo) -> None:
@@ -191,9 +323,36 @@ def test_who_is_removed_is_out_at_once(people: People, demo: Demo) -> None:
     expect(bo.locator(".entry")).to_have_count(0)
 
 
+def test_a_conversation_that_is_deleted_goes_and_a_withdrawn_invitation_too(people: People, demo: Demo) -> None:
+    room = joined(demo, "Cake", "ana")
+    ana, bo = people.chat("Ana"), people.chat("Bo")
+    expect(ana.locator(".entry")).to_have_count(2)
+    with demo.api("The operator") as admin:
+        admin.post(f"/conversations/{room}/members", json={"action": "invite", "user_name": "bo"})
+        expect(bo.locator(".invitation")).to_contain_text("Cake")
+        admin.delete(f"/conversations/{room}")
+    expect(ana.locator(".entry")).to_have_count(1)
+    expect(ana.locator("#title")).to_have_text("Tea kitchen")
+    expect(bo.locator(".invitation")).to_have_count(0)
+
+
+def test_who_comes_back_sees_what_was_said_meanwhile(people: People, demo: Demo) -> None:
+    bo = people.chat("Bo")
+    bo.get_by_role("button", name="People").click()
+    bo.get_by_role("button", name="Leave").click()
+    expect(bo.get_by_text("No conversation is open.")).to_be_visible()
+    post(demo, "Ana", demo.room, "Where is he?")
+    with demo.api("The operator") as admin:
+        admin.post(f"/conversations/{demo.room}/members", json={"action": "join", "user_name": "bo"})
+    expect(message(bo, "Where is he?")).to_have_count(1)
+    post(demo, "Ana", demo.room, "There!")
+    expect(message(bo, "There!")).to_have_count(1)
+    assert shown(bo) == demo.texts()
+
+
 def test_a_call_rings_is_answered_and_ends(people: People) -> None:
     ana, bo = people.chat("Ana"), people.chat("Bo")
-    ana.get_by_role("button", name="Call").click()
+    ana.get_by_role("button", name="Call", exact=True).click()
     expect(ana.locator("#call-text")).to_have_text("Calling Bo…")
     expect(bo.locator("#call-text")).to_have_text("Ana is calling")
     for page in (ana, bo):
@@ -208,11 +367,11 @@ def test_a_call_rings_is_answered_and_ends(people: People) -> None:
         expect(page.locator("#call-bar")).to_be_hidden()
         expect(page.locator(".call-card .leg-state")).to_have_text(re.compile(r"^ended(, \d:\d\d)?$"))
 
-    bo.get_by_role("button", name="Call").click()
+    bo.get_by_role("button", name="Call", exact=True).click()
     ana.get_by_role("button", name="Decline").click()
     for page in (ana, bo):
         expect(page.locator(".call-card .leg-state").last).to_have_text("declined")
-    ana.get_by_role("button", name="Call").click()
+    ana.get_by_role("button", name="Call", exact=True).click()
     ana.get_by_role("button", name="Hang up").click()
     for page in (ana, bo):
         expect(page.locator(".call-card .leg-state").last).to_have_text("cancelled")
@@ -221,13 +380,13 @@ def test_a_call_rings_is_answered_and_ends(people: People) -> None:
 def test_a_call_does_not_outlive_the_phones(people: People, demo: Demo) -> None:
     people.expected = CUT
     ana = people.chat("Ana")
-    ana.get_by_role("button", name="Call").click()
+    ana.get_by_role("button", name="Call", exact=True).click()
     expect(ana.locator(".call-card .leg-state")).to_have_text("ringing")
     demo.kill()
     demo.start()
     expect(ana.locator(".call-card .leg-state")).to_have_text("failed")
     expect(ana.locator("#call-bar")).to_be_hidden()
-    expect(ana.get_by_role("button", name="Call")).to_be_enabled()
+    expect(ana.get_by_role("button", name="Call", exact=True)).to_be_enabled()
 
 
 def test_an_own_message_can_be_deleted_and_no_other(people: People) -> None:
@@ -290,6 +449,60 @@ def test_both_write_while_the_server_is_killed_again_and_again(people: People, d
     for name, texts in wanted.items():
         assert [text for text in log if text.startswith(name)] == texts
     assert shown(ana) == shown(bo) == log
+
+
+def test_what_does_not_come_over_the_stream_is_read_from_the_log(people: People, demo: Demo) -> None:
+    room = joined(demo, "Cake", "ana", "bo")
+    dropped: list[str] = []
+
+    def lose_some(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def pass_on(frame: str | bytes) -> None:
+            if "lost" in str(frame):
+                dropped.append(str(frame))
+            else:
+                socket.send(frame)
+
+        server.on_message(pass_on)
+
+    ana = people.open("about:blank")
+    ana.route_web_socket("**/events*", lose_some)
+    ana.goto(demo.printed.links["Ana"])
+    cake, kitchen = (ana.locator(".entry").filter(has_text=title) for title in ("Cake", "Tea kitchen"))
+    kitchen.click()
+    expect(ana.locator("#title")).to_have_text("Tea kitchen")
+    for conversation in (demo.room, room):
+        post(demo, "Bo", conversation, "lost 1", "lost 2", "found")
+    for text in ("lost 1", "lost 2", "found"):
+        expect(message(ana, text)).to_have_count(1)
+    expect(cake.locator(".badge")).to_have_text("3 unread")
+    assert len(dropped) == 4
+    assert shown(ana) == demo.texts()
+
+
+def test_a_place_that_the_server_does_not_know_is_no_reason_to_stay_away(people: People, demo: Demo) -> None:
+    people.expected = CUT
+    room = joined(demo, "Cake", "ana", "bo")
+    ana = people.open("about:blank")
+    ana.add_init_script("""
+        const Own = WebSocket;
+        window.WebSocket = function (url) { return new Own(String(url).replace(/after=.+/, "after=of-another-version")); };
+    """)
+    ana.goto(demo.printed.links["Ana"])
+    cake, kitchen = (ana.locator(".entry").filter(has_text=title) for title in ("Cake", "Tea kitchen"))
+    kitchen.click()
+    expect(ana.locator("#title")).to_have_text("Tea kitchen")
+    demo.kill()
+    expect(ana.locator("#connection")).to_contain_text("Reconnecting…")
+    demo.start()
+    for conversation in (demo.room, room):
+        post(demo, "Bo", conversation, "while it was away")
+    expect(ana.locator("#connection")).to_have_text("")
+    expect(message(ana, "while it was away")).to_have_count(1)
+    expect(cake.locator(".badge")).to_have_text("1 unread")
+    post(demo, "Bo", demo.room, "and now")
+    expect(message(ana, "and now")).to_have_count(1)
 
 
 def test_what_waits_to_be_sent_outlives_a_reload(people: People) -> None:
@@ -454,6 +667,20 @@ def test_one_thing_at_a_time_where_there_is_no_room_for_more(people: People) -> 
     expect(bo.locator("#messages .message").last).to_contain_text("Seen by Ana")
     ana.get_by_role("button", name="People").click()
     assert ana.evaluate("document.documentElement.scrollWidth") == NARROW["width"]
+
+
+def test_a_page_in_the_background_tells_what_is_unread_and_takes_nothing_for_seen(people: People) -> None:
+    ana, bo = people.open("about:blank"), people.chat("Bo")
+    # As browsers do for a tab that nobody looks at: nothing is painted there.
+    ana.add_init_script("""
+        window.requestAnimationFrame = () => 0;
+        Object.defineProperty(document, "visibilityState", {get: () => "hidden"});
+    """)
+    ana.goto(people.demo.printed.links["Ana"])
+    expect(ana).to_have_title("Ana · Chat")
+    say(bo, "Psst")
+    expect(ana).to_have_title("(1) Ana · Chat")
+    expect(bo.locator("#messages .message").last).to_contain_text("Sent")
 
 
 def test_an_address_that_is_not_complete_says_so(people: People) -> None:

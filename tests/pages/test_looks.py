@@ -59,7 +59,7 @@ def chat(people: People, **options: object) -> Page:
     say(bo, "Anything with it?")
     say(ana, "Shortbread")
     expect(message(ana, "Shortbread")).to_have_count(1)
-    ana.get_by_role("button", name="Call").click()
+    ana.get_by_role("button", name="Call", exact=True).click()
     expect(ana.locator(".call-card .leg-state")).to_have_text("ringing")
     ana.get_by_role("button", name="People").click()
     return ana

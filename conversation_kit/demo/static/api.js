@@ -39,8 +39,14 @@ export class Api {
     return this.#ask("POST", `${BASE}/conversations`, {display_name: displayName});
   }
 
+  // For the stream of one conversation.
   ticket(id) {
     return this.#ask("POST", `${BASE}/conversations/${id}/tickets`);
+  }
+
+  // For the stream of all conversations of the user.
+  userTicket() {
+    return this.#ask("POST", `${BASE}/users/${this.session.userId}/tickets`);
   }
 
   // Members

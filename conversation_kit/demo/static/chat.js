@@ -13,6 +13,7 @@ import {Session} from "./session.js";
 import {startConversation} from "./start.js";
 import {Toast} from "./toast.js";
 
+const MOMENT = 16;
 const toast = new Toast(find("#toast"));
 
 class Chat {
@@ -99,14 +100,15 @@ class Chat {
     find("#start").focus();
   }
 
-  // Several events in one moment are one drawing.
+  // Several events in one moment are one drawing. It does not wait for the browser to paint, which it never does in the background, where
+  // the title tells what is unread.
   #draw() {
     if (this.#drawing) return;
     this.#drawing = true;
-    requestAnimationFrame(() => {
+    setTimeout(() => {
       this.#drawing = false;
       this.#drawNow();
-    });
+    }, MOMENT);
   }
 
   #drawNow() {

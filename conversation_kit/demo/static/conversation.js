@@ -1,97 +1,134 @@
-// One conversation as its user has it: log, members, who types, what is still to be sent, and the stream that keeps it all current.
+// One conversation as its user has it: log, members, who types, what is unread, and what is still to be sent.
 
 import {callsOf} from "./calls.js";
-import {isDeleted, Log} from "./log.js";
+import {isDeleted, isMessage, Log} from "./log.js";
 import {Members} from "./members.js";
 import {Outbox} from "./outbox.js";
 import {Retry} from "./retry.js";
-import {Stream} from "./stream.js";
 import {Typing} from "./typing.js";
+import {Unread} from "./unread.js";
 
 const PAGE = 50;
 
 export class Conversation extends EventTarget {
-  state = "idle"; // then "loading", "live", "reconnecting", or "ended"
+  state = "idle"; // then "loading", "ready", "reconnecting", or "ended"
   log = new Log([]);
-  #stream;
+  unread = new Unread();
+  #isLoaded = false;
+  #isReading = false;
+  #last = 0; // the highest id that the page knows of
   #seenSent = 0;
   #loadingEarlier;
-  #retry = new Retry(() => this.#load());
+  #retry = new Retry(() => this.#read());
 
-  constructor(api, row) {
+  // `isLive()` tells whether events arrive at the moment.
+  constructor(api, id, isLive) {
     super();
     this.api = api;
-    this.id = row.id;
+    this.id = id;
+    this.isLive = isLive;
     this.members = new Members(api.session);
     const onChange = () => this.#changed();
-    this.outbox = new Outbox(api, row.id, {newest: () => this.log.newest, onChange});
+    this.outbox = new Outbox(api, id, {newest: () => this.log.newest, onChange});
     this.typing = new Typing({say: (type) => this.#say(type), onChange});
-    this.update(row);
   }
 
-  // Begin to listen, unless it does already.
+  // Begin to read the log, unless that was done.
   start() {
     if (this.state !== "idle") return;
     this.state = "loading";
-    this.#load();
+    this.#read();
   }
 
-  // What the list of conversations says of it.
-  update(row) {
+  // What the list of conversations says of it: a row for each membership of the user.
+  update(rows) {
+    if (this.#isLoaded) this.outbox.flush();
+    const [row] = rows;
+    if (row.sequence_number < this.#last) return; // more was heard since that list was made
     this.title = row.display_name ?? row.name;
     this.created = row.timestamp.created;
-    this.memberId = row.member_id;
+    this.memberIds = new Set(rows.map(({member_id: id}) => id));
+    this.unread.reset(rows);
+    this.#expect(row.sequence_number);
   }
 
-  close() {
-    this.#retry.stop();
-    this.#stream?.close();
-    this.typing.close();
-    this.outbox.close();
-    this.state = "ended";
-    this.#changed();
-  }
-
-  async #load() {
-    try {
-      // The log first: members who come later than this are in the events after it.
-      const events = await this.api.eventsUpTo(this.id, undefined, PAGE);
-      const {members} = await this.api.conversation(this.id);
-      if (this.state === "ended") return;
-      this.members.reset(members);
-      this.log = new Log(events);
-      for (const event of events) if (event.body?.tag) this.outbox.arrived(event.body.tag);
-    } catch (error) {
-      if (this.state === "ended") return;
-      this.#become(error.isPassing ? "reconnecting" : "ended");
-      if (error.isPassing) this.#retry.later();
-      return;
-    }
-    this.#stream = new Stream(this.api, this.id, this.log.newest, {
-      onEvent: (event) => this.#heard(event),
-      onState: (state) => this.#become(state),
-    });
-    this.#changed();
-  }
-
-  #become(state) {
-    this.state = state;
-    if (state === "live") this.outbox.flush();
-    this.#changed();
-  }
-
-  #heard(event) {
+  // An event of the conversation has arrived.
+  heard(event) {
     if (event.id === undefined) {
-      if (event.type.startsWith("text:typing:") && !this.members.isMine(event.from)) {
+      if (event.type.startsWith("text:typing:") && this.#isLoaded && !this.members.isMine(event.from)) {
         this.typing.heard(event.from, event.type === "text:typing:on");
       }
       return;
     }
+    this.unread.heard(event);
+    if (this.#isLoaded) this.#take(event);
+    this.#expect(Number(event.id));
+    this.start();
+  }
+
+  close() {
+    this.state = "ended";
+    this.#retry.stop();
+    this.typing.close();
+    this.outbox.close();
+  }
+
+  // The log goes as far as this, and the page with it.
+  #expect(id) {
+    this.#last = Math.max(this.#last, id);
+    if (this.#isLoaded && this.log.newest < this.#last) this.#read();
+  }
+
+  // Read what is not there yet: the newest page at first, and whatever did not come live.
+  async #read() {
+    if (this.#isReading) return;
+    this.#isReading = true;
+    try {
+      if (!this.#isLoaded) await this.#readNewest();
+      while (this.log.newest < this.#last) await this.#readOn();
+      if (this.state === "ended") return;
+      this.#retry.succeeded();
+      this.#become("ready");
+      this.outbox.flush();
+    } catch (error) {
+      if (error.code === undefined && !error.isPassing) throw error; // a mistake of this page belongs into the console
+      if (this.state === "ended") return;
+      this.#become(error.isPassing ? "reconnecting" : "ended");
+      if (error.isPassing) this.#retry.later();
+      else this.dispatchEvent(new Event("refused"));
+    } finally {
+      this.#isReading = false;
+    }
+  }
+
+  async #readNewest() {
+    // The log first: members who come later than this are in the events after it.
+    const events = await this.api.eventsUpTo(this.id, undefined, PAGE);
+    const {name, display_name: shownName, members} = await this.api.conversation(this.id);
+    this.title = shownName ?? name;
+    this.members.reset(members);
+    this.log = new Log(events);
+    for (const event of events) if (event.body?.tag) this.outbox.arrived(event.body.tag);
+    this.#isLoaded = true;
+  }
+
+  async #readOn() {
+    const events = await this.api.eventsFrom(this.id, this.log.newest + 1);
+    if (!events.length) this.#last = this.log.newest;
+    for (const event of events) this.#take(event);
+  }
+
+  #take(event) {
     if (!this.log.add(event)) return;
     this.members.heard(event);
     if (event.type === "text") this.typing.heard(event.from, false);
     if (event.type === "conversation:updated") this.title = event.body.display_name ?? event.body.name ?? this.title;
     if (event.body?.tag) this.outbox.arrived(event.body.tag);
+    this.#changed();
+  }
+
+  #become(state) {
+    this.state = state;
     this.#changed();
   }
 
@@ -113,25 +150,13 @@ export class Conversation extends EventTarget {
     return callsOf(this.log);
   }
 
-  get lastText() {
-    for (const event of this.log.newestFirst()) if (event.type === "text") return event;
+  get lastMessage() {
+    for (const event of this.log.newestFirst()) if (isMessage(event.type)) return event;
     return undefined;
   }
 
   get activity() {
-    return this.lastText?.timestamp ?? this.created;
-  }
-
-  // The messages of others after the last one that the user saw, wrote, or was there for; `more` when some may be further back.
-  get unread() {
-    let count = 0;
-    const seen = this.#seen;
-    for (const event of this.log.newestFirst()) {
-      const mine = this.members.isMine(event.from);
-      if (Number(event.id) <= seen || (mine && (event.type === "text" || event.type === "member:joined"))) return {count, more: false};
-      if (event.type === "text" && !mine && !isDeleted(event)) count += 1;
-    }
-    return {count, more: count > 0 && !this.log.isComplete};
+    return this.lastMessage?.timestamp ?? this.created;
   }
 
   // Who has seen which of the user's own messages: the id of the last one to the names, for each other member.
@@ -157,23 +182,28 @@ export class Conversation extends EventTarget {
     return 0;
   }
 
-  // The user has the newest message before their eyes. One receipt tells of all before it.
+  // The user has the end of the conversation before their eyes. One receipt tells of all before it.
   async markSeen() {
-    if (this.state !== "live") return;
-    let newest = 0;
-    for (const event of this.log.newestFirst()) {
-      if (event.type !== "text" || isDeleted(event) || this.members.isMine(event.from)) continue;
-      newest = Number(event.id);
-      break;
-    }
-    if (newest <= Math.max(this.#seen, this.#seenSent)) return;
-    this.#seenSent = newest;
+    if (this.state !== "ready" || !this.isLive() || this.#seenSent > this.#seen) return; // the last one is on its way
+    const event = this.#unseen;
+    if (!event) return;
+    this.#seenSent = Number(event.id);
     try {
-      await this.api.post(this.id, "text:seen", {event_id: newest});
+      await this.api.post(this.id, event.type === "text" ? "text:seen" : "event:seen", {event_id: this.#seenSent});
     } catch (error) {
       this.#seenSent = 0; // the next look tries again
       if (!error.isPassing && error.status !== 404) throw error;
     }
+  }
+
+  // What a receipt has to name now.
+  get #unseen() {
+    for (const event of this.log.newestFirst()) {
+      if (Number(event.id) <= this.#seen) break;
+      if (isMessage(event.type) && !isDeleted(event) && !this.members.isMine(event.from)) return event;
+    }
+    // There is no receipt for deleted messages, and others are further back than the log was read, but the server counts them.
+    return this.unread.count ? this.log.get(this.log.newest) : undefined;
   }
 
   // The last event that the user has seen.
@@ -189,7 +219,7 @@ export class Conversation extends EventTarget {
   }
 
   #say(type) {
-    if (this.state !== "live") return false;
+    if (!this.isLive()) return false;
     // Nobody misses a hint of typing that got lost.
     this.api.post(this.id, type).catch(() => undefined);
     return true;

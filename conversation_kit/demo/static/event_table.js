@@ -50,11 +50,21 @@ export class EventTable {
       return;
     }
     if (this.#closed) return;
-    this.#stream = new Stream(this.api, this.id, this.#log.newest, {
-      onEvent: (event) => event.id !== undefined && this.#log.add(event) && this.#show(),
+    this.#stream = new Stream(() => this.api.ticket(this.id), this.#log.newest, {
+      onEvent: (event) => this.#heard(event),
       onState: (state) => this.#become(state),
     });
     this.#show();
+  }
+
+  #heard(event) {
+    if (event.id === undefined) return;
+    if (this.#log.add(event)) this.#show();
+    else if (Number(event.id) > this.#log.newest) {
+      // Ids have no holes: something was lost, and all of it is read again.
+      this.#stream.close();
+      this.#load();
+    }
   }
 
   async #loadEarlier() {

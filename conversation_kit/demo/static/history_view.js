@@ -1,7 +1,7 @@
 // What was said, oldest first, with what is still to be sent below it. Earlier pages come as the reader goes up.
 
 import {avatar, element} from "./dom.js";
-import {isDeleted} from "./log.js";
+import {isDeleted, isMessage} from "./log.js";
 import {Rows} from "./rows.js";
 import {clock, day, duration, exact} from "./times.js";
 
@@ -152,11 +152,10 @@ function notice({type, body, from}, members) {
       return body.timestamp?.joined ? `${name} left` : `${name} declined the invitation`;
     case "conversation:updated":
       return `The conversation is called “${body.display_name ?? body.name}” now`;
-    case "image":
-    case "message":
-      return `${members.shownName(from)} sent something that this page does not show (${type})`;
-    default:
+    case "custom:call":
       return undefined;
+    default:
+      return isMessage(type) ? `${members.shownName(from)} sent something that this page does not show (${type})` : undefined;
   }
 }
 

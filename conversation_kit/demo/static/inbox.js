@@ -1,27 +1,32 @@
-// The conversations of a user: those joined are live, invitations wait for an answer.
+// The conversations of a user: those joined, which are live by one stream for all of them, and invitations, which wait for an answer.
 
 import {Conversation} from "./conversation.js";
 import {Retry} from "./retry.js";
+import {Stream} from "./stream.js";
 
-// Invitations and new conversations are no events of a conversation that the page listens to.
-const REFRESH = 2500;
+// What was said last stands in the logs only. Those of the newest conversations are read at once, others when something happens in them
+// or they are opened.
+const READ_AT_ONCE = 50;
 
-// A stream costs both sides something. The conversations beyond these wake up when they are opened.
-const LISTENING = 50;
+const OF_MEMBERS = new Set(["member:invited", "member:joined", "member:left"]);
 
 export class Inbox extends EventTarget {
   state = "loading"; // then "live" or "reconnecting"
   conversations = new Map();
   invitations = new Map();
-  #timer;
-  #asking;
+  #isConnected = false;
+  #asking = Promise.resolve();
+  #next;
   #retry = new Retry(() => this.refresh());
 
   constructor(api) {
     super();
     this.api = api;
-    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.refresh());
-    this.refresh();
+    // The stream first: what happens after the list was made comes over it.
+    new Stream(() => api.userTicket(), undefined, {
+      onEvent: (event) => this.#heard(event),
+      onState: (state, problem) => this.#connected(state, problem),
+    });
   }
 
   // The newest activity first.
@@ -35,55 +40,82 @@ export class Inbox extends EventTarget {
     return sum;
   }
 
-  // Of all connections, how the worst one is.
+  // Whether anything cannot be had from the server at the moment.
   get isCut() {
     return this.state === "reconnecting" || [...this.conversations.values()].some(({state}) => state === "reconnecting");
   }
 
+  // Resolves when a list is there that was asked for after this call.
   refresh() {
-    this.#asking ??= this.#ask().finally(() => (this.#asking = undefined));
-    return this.#asking;
+    this.#next ??= this.#asking.then(() => {
+      this.#next = undefined;
+      return (this.#asking = this.#ask());
+    });
+    return this.#next;
+  }
+
+  #connected(state, problem) {
+    if (state === "ended") return this.#refused(problem);
+    this.#isConnected = state === "live";
+    if (this.#isConnected) this.refresh(); // and live as soon as that is there
+    else this.state = "reconnecting";
+    this.#changed();
+  }
+
+  #heard(event) {
+    const conversation = this.conversations.get(event.conversation_id);
+    conversation?.heard(event);
+    const isOfUser = OF_MEMBERS.has(event.type) && (event.body.user.user_id ?? event.body.user.id) === this.api.session.userId;
+    // The list is another one, or knows better.
+    if (!conversation || isOfUser || event.type === "conversation:removed" || conversation.unread.isStale) this.refresh();
+    this.#changed();
   }
 
   async #ask() {
-    clearTimeout(this.#timer);
     let rows;
     try {
       rows = await this.api.myConversations();
     } catch (error) {
+      if (!error.isPassing) return this.#refused(error);
       this.state = "reconnecting";
+      this.#retry.later();
       this.#changed();
-      if (error.isPassing) this.#retry.later();
-      else this.dispatchEvent(new CustomEvent("refused", {detail: error}));
       return;
     }
     this.#retry.succeeded();
-    this.state = "live";
+    if (this.#isConnected) this.state = "live";
     this.#take(rows);
-    this.#timer = setTimeout(() => document.visibilityState === "visible" && this.refresh(), REFRESH);
     this.#changed();
   }
 
   #take(rows) {
-    const joined = new Map(rows.filter(({state}) => state === "joined").map((row) => [row.id, row]));
-    this.invitations = new Map(rows.filter(({id, state}) => state === "invited" && !joined.has(id)).map((row) => [row.id, row]));
+    // Who is joined over several channels is listed several times.
+    const {joined = [], invited = []} = Object.groupBy(rows, ({state}) => state);
+    const memberships = Map.groupBy(joined, ({id}) => id);
+    this.invitations = new Map(invited.filter(({id}) => !memberships.has(id)).map((row) => [row.id, row]));
     for (const [id, conversation] of this.conversations) {
-      // Who left and joined again has another membership, whose stream is another one.
-      if (joined.get(id)?.member_id === conversation.memberId) continue;
+      // Who left and joined again may not have what was said in between.
+      if (memberships.get(id)?.some(({member_id: memberId}) => conversation.memberIds.has(memberId))) continue;
       this.conversations.delete(id);
       conversation.close();
     }
-    for (const [id, row] of joined) {
-      if (this.conversations.has(id)) continue;
-      const conversation = new Conversation(this.api, row);
-      conversation.addEventListener("change", () => {
-        this.#changed();
-        if (conversation.state === "ended") this.refresh();
-      });
-      this.conversations.set(id, conversation);
+    for (const [id, rows] of memberships) {
+      if (!this.conversations.has(id)) this.conversations.set(id, this.#make(id));
+      this.conversations.get(id).update(rows);
     }
     // The list begins with the newest ones.
-    [...joined.keys()].slice(0, LISTENING).forEach((id) => this.conversations.get(id).start());
+    [...memberships.keys()].slice(0, READ_AT_ONCE).forEach((id) => this.conversations.get(id).start());
+  }
+
+  #make(id) {
+    const conversation = new Conversation(this.api, id, () => this.state === "live");
+    conversation.addEventListener("change", () => this.#changed());
+    conversation.addEventListener("refused", () => this.refresh());
+    return conversation;
+  }
+
+  #refused(problem) {
+    this.dispatchEvent(new CustomEvent("refused", {detail: problem}));
   }
 
   #changed() {

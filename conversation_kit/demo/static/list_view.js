@@ -33,12 +33,12 @@ export class ListView {
   }
 
   #conversation(conversation, current) {
-    const {title, unread, lastText} = conversation;
+    const {title, unread, lastMessage: last} = conversation;
     const typing = conversation.typing.members.length > 0;
     const ringing = [...conversation.calls.values()].some((call) => call.isLive);
-    const preview = conversation.state === "idle" ? "" : ringing ? "Call" : typing ? "typing…" : !lastText ? "No messages yet" : isDeleted(lastText) ? "Deleted message" : String(lastText.body?.text);
-    const badge = unread.count ? `${Math.min(unread.count, 99)}${unread.more || unread.count > 99 ? "+" : ""}` : "";
-    const at = lastText ? brief(lastText.timestamp) : "";
+    const preview = ringing ? "Call" : typing ? "typing…" : last ? said(last) : conversation.state === "ready" ? "No messages yet" : "";
+    const badge = unread.count > 99 ? "99+" : unread.count ? String(unread.count) : "";
+    const at = last ? brief(last.timestamp) : "";
     const signature = [title, preview, badge, at, current].join("\n");
     const build = () => element("li", {},
       element("button", {type: "button", class: "entry", "data-control": "open", "aria-current": current && "true", on: {click: () => this.onSelect(conversation)}},
@@ -51,4 +51,10 @@ export class ListView {
           badge && element("span", {class: "badge"}, badge, element("span", {class: "unseen", text: " unread"})))));
     return {key: `conversation ${conversation.id}`, signature, build};
   }
+}
+
+function said(event) {
+  if (isDeleted(event)) return "Deleted message";
+  if (event.type === "text") return String(event.body?.text);
+  return event.type === "custom:call" ? "Call" : "Something else";
 }

@@ -65,6 +65,11 @@ export class Log {
   }
 }
 
+// Whether it is what people say; the rest is what the log records.
+export function isMessage(type) {
+  return type === "text" || type === "image" || type === "message" || type.startsWith("custom:");
+}
+
 export function isDeleted(event) {
   return event.body?.timestamp?.deleted !== undefined;
 }

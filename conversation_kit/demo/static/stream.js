@@ -1,4 +1,4 @@
-// The live events of one conversation over a WebSocket that comes back by itself and goes on after the last id it had.
+// Live events over a WebSocket that comes back by itself and goes on after what it had: those of one conversation, or of all of a user's.
 
 import {Retry} from "./retry.js";
 
@@ -10,12 +10,13 @@ export class Stream {
   #watchdog;
   #retry = new Retry(() => this.#open());
   #closed = false;
+  #after;
 
-  // onEvent(event); onState("connecting" | "live" | "reconnecting" | "ended", problem).
-  constructor(api, id, after, {onEvent, onState}) {
-    this.api = api;
-    this.id = id;
-    this.after = after;
+  // `ticket()` asks for one; `after` is where to begin, without it with what comes next. Events may come again that were there already.
+  // onEvent(event); onState("live" | "reconnecting" | "ended", problem).
+  constructor(ticket, after, {onEvent, onState}) {
+    this.ticket = ticket;
+    this.begin = this.#after = after;
     this.onEvent = onEvent;
     this.onState = onState;
     this.#open();
@@ -31,7 +32,7 @@ export class Stream {
     let ticket;
     try {
       // A ticket in place of the token, for a URL is written into logs; it opens one stream, once.
-      ticket = await this.api.ticket(this.id);
+      ticket = await this.ticket();
     } catch (error) {
       if (this.#closed) return;
       if (error.isPassing) this.#comeAgain();
@@ -39,10 +40,13 @@ export class Stream {
       return;
     }
     if (this.#closed) return;
-    const url = new URL(`${ticket.href}&after=${this.after}`);
+    const url = new URL(ticket.href);
     url.protocol = url.protocol.replace("http", "ws");
+    if (this.#after !== undefined) url.searchParams.set("after", this.#after);
     const socket = this.#socket = new WebSocket(url);
+    let isOpen = false;
     socket.onopen = () => {
+      isOpen = true;
       this.#retry.succeeded();
       this.#watch();
       this.onState("live");
@@ -50,6 +54,8 @@ export class Stream {
     socket.onmessage = ({data}) => socket === this.#socket && this.#take(JSON.parse(data));
     socket.onclose = ({code, reason}) => {
       if (socket !== this.#socket) return;
+      // A browser does not tell why it was refused. It may be for the place to go on from, which another version of the server does not know.
+      if (!isOpen) this.#after = this.begin;
       // 1008: access has ended. All other reasons are about this connection only.
       if (code === 1008 && reason !== "system:error:expired-token") this.#end({code: reason, message: "You have no access any more."});
       else this.#comeAgain();
@@ -59,14 +65,8 @@ export class Stream {
   #take(frame) {
     this.#watch();
     if ("rid" in frame) return; // why the socket is about to close, which its close says too
-    if (frame.type === undefined) return; // a heartbeat
-    if (frame.id !== undefined) {
-      const id = Number(frame.id);
-      if (id <= this.after) return;
-      if (id !== this.after + 1) return this.#comeAgain(); // ids have no holes: something was lost, and is asked for again
-      this.after = id;
-    }
-    this.onEvent(frame);
+    this.#after = frame.cursor ?? frame.id ?? this.#after;
+    if (frame.type !== undefined) this.onEvent(frame); // others are heartbeats, or only say where the stream is
   }
 
   #watch() {
