@@ -6,8 +6,11 @@ STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.bench-installed
 COVERAGE_FLOOR := 90
 KILL_ROUNDS ?= 100
+SOAK_EVENTS ?= 100000
+SOAK_CUTS ?= 1000
+SOAK_KILLS ?= 20
 
-.PHONY: demo test check format lint types imports coverage kill bench bench-fanout bench-growth bench-profile bench-smoke bench-wholeway nexmo wheel clean
+.PHONY: demo test check format lint types imports coverage kill soak bench bench-fanout bench-growth bench-profile bench-smoke bench-wholeway nexmo wheel clean
 
 demo: $(STAMP)
 	$(BIN)/conversation-kit demo
@@ -47,6 +50,10 @@ coverage: $(STAMP)
 
 kill: $(STAMP)
 	CONVERSATION_KIT_KILL_ROUNDS=$(KILL_ROUNDS) $(BIN)/pytest -q -s tests/reliability/test_kill.py
+
+soak: $(STAMP)
+	CONVERSATION_KIT_SOAK_EVENTS=$(SOAK_EVENTS) CONVERSATION_KIT_SOAK_CUTS=$(SOAK_CUTS) CONVERSATION_KIT_SOAK_KILLS=$(SOAK_KILLS) \
+		$(BIN)/pytest -q -s tests/reliability/test_live_soak.py
 
 $(BENCH_STAMP): $(STAMP)
 	@if command -v uv >/dev/null 2>&1; then \
