@@ -14,12 +14,13 @@ import anyio.to_thread
 import httpx2
 
 from tests.processes import DEADLINE, Server
-from tests.reliability.listeners import NONE, Faults, Listener
+from tests.reliability.listeners import AGAIN_SECONDS, NONE, Faults, Listener
+from tests.reliability.writers import Gone, writer
 from tests.world import APP, token
 
 HEADERS = {"Authorization": f"Bearer {token(APP)}"}
 USERS = ("ana", "max")
-WRITERS = 8
+WRITERS = 16
 ROOMS = 3
 """Conversations at the beginning; after each kill there is one more."""
 
@@ -106,8 +107,8 @@ class Soak:
                 async with anyio.create_task_group() as keeping:
                     keeping.start_soon(self._keep_house)
                     async with anyio.create_task_group() as writing:
-                        for writer in range(WRITERS):
-                            writing.start_soon(self._write, writer)
+                        for number in range(WRITERS):
+                            writing.start_soon(self._write, number)
                     keeping.cancel_scope.cancel()
                 await self._settle()
                 listening.cancel_scope.cancel()
@@ -137,19 +138,19 @@ class Soak:
             async with client(self.house.server.url) as http:
                 await self._add_room(http)
 
-    async def _write(self, writer: int) -> None:
+    async def _write(self, number: int) -> None:
         count = 0
         while self.acknowledged < self.events:
-            async with client(await self.house.place()) as http:
-                try:
+            try:
+                async with writer(await self.house.place()) as one:
                     while self.acknowledged < self.events:
                         count += 1
-                        room, text = self._chance.choice(self.rooms), f"writer {writer}, event {count}"
-                        room.acknowledged[int((await post(http, f"/conversations/{room.id}/events", say(text)))["id"])] = text
+                        room, text = self._chance.choice(self.rooms), f"writer {number}, event {count}"
+                        room.acknowledged[await one.say(room.id, text)] = text
                         self.acknowledged += 1
                         self._disturb()
-                except httpx2.TransportError:
-                    pass  # the server has gone; nobody knows whether it has stored this one
+            except Gone:
+                await anyio.sleep(AGAIN_SECONDS)
 
     def _disturb(self) -> None:
         while self._cuts and self._cuts[0] <= self.acknowledged:
@@ -167,7 +168,7 @@ class Soak:
         """Read the logs; return when everybody has the last event of them, behind which nothing comes any more, or has had the time."""
         async with client(await self.house.place()) as http:
             for room in self.rooms:
-                last = await post(http, f"/conversations/{room.id}/events", say("the end"))
+                last = await post(http, f"/conversations/{room.id}/events", {"type": "text", "body": {"text": "the end"}})
                 await self._read(http, room)
                 assert room.log[-1] == (int(last["id"]), "the end")
         with anyio.move_on_after(2 * DEADLINE):
@@ -215,7 +216,3 @@ async def post(http: httpx2.AsyncClient, path: str, body: dict[str, Any]) -> dic
     assert answer.status_code in (200, 201), answer.text
     made: dict[str, Any] = answer.json()
     return made
-
-
-def say(text: str) -> dict[str, Any]:
-    return {"type": "text", "body": {"text": text}}

@@ -33,7 +33,7 @@ def anyio_backend() -> str:
 
 
 @pytest.mark.parametrize("broker", ["none", *brokers.KINDS])
-async def test_cuts_and_kills_cost_no_event_and_double_none(broker: str, tmp_path: Path) -> None:
+async def test_cuts_and_kills_lose_nothing_and_double_nothing(broker: str, tmp_path: Path) -> None:
     print(f"CONVERSATION_KIT_SOAK_SEED={SEED}")
     (tmp_path / "public.pem").write_text(keys(APP)[1])
     with databases.fresh("postgresql", tmp_path) as url:
