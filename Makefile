@@ -9,6 +9,9 @@ KILL_ROUNDS ?= 100
 SOAK_EVENTS ?= 100000
 SOAK_CUTS ?= 1000
 SOAK_KILLS ?= 20
+SOAK_STOPPED ?= 1000
+SOAK_STOPPED_SECONDS ?= 60
+SOAK_STREAMS ?= 10000
 
 .PHONY: demo test check format lint types imports coverage kill soak bench bench-fanout bench-growth bench-profile bench-smoke bench-wholeway nexmo wheel clean
 
@@ -53,6 +56,8 @@ kill: $(STAMP)
 
 soak: $(STAMP)
 	CONVERSATION_KIT_SOAK_EVENTS=$(SOAK_EVENTS) CONVERSATION_KIT_SOAK_CUTS=$(SOAK_CUTS) CONVERSATION_KIT_SOAK_KILLS=$(SOAK_KILLS) \
+		CONVERSATION_KIT_SOAK_STOPPED=$(SOAK_STOPPED) CONVERSATION_KIT_SOAK_STOPPED_SECONDS=$(SOAK_STOPPED_SECONDS) \
+		CONVERSATION_KIT_SOAK_STREAMS=$(SOAK_STREAMS) \
 		$(BIN)/pytest -q -s tests/reliability/test_live_soak.py
 
 $(BENCH_STAMP): $(STAMP)

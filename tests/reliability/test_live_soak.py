@@ -109,10 +109,11 @@ class Watched:
     async def place(self) -> str:
         return self.running.url
 
-    def peer(self, number: int, query: str = "", *, small: bool = False) -> Peer:
-        """A client of one of the four kinds of streams, in turn."""
-        transport: Transport = "ws" if number % 2 else "sse"
-        return Peer(self.running.port, self.paths[number // 2 % 2] + query, transport, small=small)
+    def peer(self, number: int, after: int | None = None, *, small: bool = False) -> Peer:
+        """A client of one of the four kinds of streams, in turn; ``after`` is for those of the conversation."""
+        path, transport = self.paths[number // 2 % 2], TRANSPORTS[number % 2]
+        query = "" if after is None or path != self.paths[0] else f"?after={after}"
+        return Peer(self.running.port, path + query, transport, small=small)
 
 
 @pytest.fixture
@@ -209,10 +210,11 @@ async def test_streams_that_come_and_go_leave_nothing(watched: Watched) -> None:
     chance = random.Random(SEED)
     kinds: Counter[str] = Counter()
     still_to_do = iter(range(STREAMS))
+    last = 0
 
     def come_and_go() -> None:
         for number in still_to_do:
-            with watched.peer(number, chance.choice(("", "?after=0"))) as peer:
+            with watched.peer(number, chance.choice((None, max(last - 50, 0)))) as peer:
                 if waits := chance.random() < 0.8:
                     peer.opened()
                 is_polite = chance.random() < 0.5
@@ -220,9 +222,11 @@ async def test_streams_that_come_and_go_leave_nothing(watched: Watched) -> None:
                 (peer.close if is_polite else peer.vanish)()
 
     async def keep_writing() -> None:
+        nonlocal last
         async with writer(watched.running.url) as one:
             while True:
-                await one.say(watched.conversation, "hello")
+                last = await one.say(watched.conversation, "hello")
+                await anyio.sleep(0.01)
 
     for number in range(8):
         with watched.peer(number) as peer:
