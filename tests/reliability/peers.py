@@ -23,7 +23,7 @@ class Peer:
     """A connection that has asked for the stream at ``path`` as an admin."""
 
     def __init__(self, port: int, path: str, transport: Transport, *, small: bool = False) -> None:
-        self._transport = transport
+        self._closes_by_frame = False
         self._socket = socket.socket()
         self._socket.settimeout(SECONDS)
         if small:
@@ -48,6 +48,7 @@ class Peer:
             head += self._socket.recv(1)
             assert head, "The server has closed the connection."
         assert head.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 101 ")), head
+        self._closes_by_frame = head.startswith(b"HTTP/1.1 101 ")
 
     def rest(self) -> bytes:
         """Whatever is still to come, until the server closes the connection."""
@@ -60,8 +61,8 @@ class Peer:
         return b"".join(chunks)
 
     def close(self) -> None:
-        """Go in good order, as far as the transport has one."""
-        if self._transport == "ws":
+        """Go in good order, as far as there is one."""
+        if self._closes_by_frame:
             self._socket.sendall(CLOSE_FRAME)
             self.rest()
         self._socket.close()
