@@ -283,7 +283,8 @@ class Feed(Inbox[Arrival]):
                 place.follower.is_following = False
                 self._set(place, max(event.id, place.standing.since))
                 self._check(place)
-        self._waiting = [item for item in items if item.event.type == REMOVED]
+        # Their cursors were behind what has been put back now.
+        self._waiting = [Arrival(item.published, self._cursor.text) for item in items if item.event.type == REMOVED]
         self._wake.set()
 
     def _taken(self, item: Arrival) -> None:
