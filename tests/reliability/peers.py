@@ -23,6 +23,8 @@ class Peer:
     """A connection that has asked for the stream at ``path`` as an admin."""
 
     def __init__(self, port: int, path: str, transport: Transport, *, small: bool = False) -> None:
+        self.was_cut = False
+        """Whether the server's side has ended the connection with all that was on its way."""
         self._closes_by_frame = False
         self._socket = socket.socket()
         self._socket.settimeout(SECONDS)
@@ -57,7 +59,7 @@ class Peer:
             while chunk := self._socket.recv(65_536):
                 chunks.append(chunk)
         except ConnectionResetError:
-            pass
+            self.was_cut = True
         return b"".join(chunks)
 
     def close(self) -> None:
