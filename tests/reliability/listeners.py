@@ -57,7 +57,7 @@ class Listener:
         """Listen for ever."""
         async with httpx2.AsyncClient(trust_env=False, verify=False, timeout=DEADLINE) as client:
             while True:
-                url = f"{await self.place()}/beta{self.path}?after={self._after}"
+                url = f"{await self.place()}/beta{self.path}"
                 with anyio.CancelScope() as self._scope:
                     await (self._read(client, url) if self.transport == "sse" else self._receive(url))
                 self.is_open = False
@@ -79,8 +79,9 @@ class Listener:
         return {"Authorization": f"Bearer {token(APP, self.who) if self.who else token(APP)}"}
 
     async def _read(self, client: httpx2.AsyncClient, url: str) -> None:
+        headers = {**self._headers, "Accept": "text/event-stream", "Last-Event-ID": self._after}
         try:
-            async with client.stream("GET", url, headers={**self._headers, "Accept": "text/event-stream"}) as answer:
+            async with client.stream("GET", url, headers=headers) as answer:
                 if answer.status_code == 503:
                     return
                 assert answer.status_code == 200, (await answer.aread()).decode()
@@ -93,7 +94,7 @@ class Listener:
     async def _receive(self, url: str) -> None:
         try:
             socket = await connect(
-                url.replace("http", "ws", 1),
+                f"{url.replace('http', 'ws', 1)}?after={self._after}",
                 additional_headers=self._headers,
                 compression=None,
                 max_size=None,
