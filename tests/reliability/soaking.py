@@ -138,12 +138,16 @@ class Soak:
             async with client(self.house.server.url) as http:
                 await self._add_room(http)
 
+    @property
+    def _is_over(self) -> bool:
+        return self.acknowledged >= self.events and self.cut == self.cuts and self.house.lives == self.kills + 1
+
     async def _write(self, number: int) -> None:
         count = 0
-        while self.acknowledged < self.events:
+        while not self._is_over:
             try:
                 async with writer(await self.house.place()) as one:
-                    while self.acknowledged < self.events:
+                    while not self._is_over:
                         count += 1
                         room, text = self._chance.choice(self.rooms), f"writer {number}, event {count}"
                         room.acknowledged[await one.say(room.id, text)] = text
