@@ -140,7 +140,7 @@ class Soak:
 
     @property
     def _is_over(self) -> bool:
-        return self.acknowledged >= self.events and self.cut == self.cuts and self.house.lives == self.kills + 1
+        return self.acknowledged >= self.events and self.cut == self.cuts and len(self.rooms) == ROOMS + self.kills
 
     async def _write(self, number: int) -> None:
         count = 0
@@ -164,7 +164,7 @@ class Soak:
             self._cuts.popleft()
             self._chance.choice(opened).cut()
             self.cut += 1
-        if self._kills and self._kills[0] <= self.acknowledged and self.house.lives == self.kills - len(self._kills) + 1:
+        if self._kills and self._kills[0] <= self.acknowledged and len(self.rooms) == ROOMS + self.kills - len(self._kills):
             self._kills.popleft()
             self.house.kill()
 
