@@ -9,8 +9,14 @@ KILL_ROUNDS ?= 100
 # Tests wait much of their time, so there are more processes than cores.
 WORKERS ?= 4
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
+SOAK_EVENTS ?= 100000
+SOAK_CUTS ?= 1000
+SOAK_KILLS ?= 20
+SOAK_STOPPED ?= 1000
+SOAK_STOPPED_SECONDS ?= 60
+SOAK_STREAMS ?= 10000
 
-.PHONY: demo test check format lint types imports coverage kill bench bench-fanout bench-growth bench-profile bench-smoke bench-wholeway nexmo wheel clean
+.PHONY: demo test check format lint types imports coverage kill soak bench bench-fanout bench-growth bench-profile bench-smoke bench-wholeway nexmo wheel clean
 
 demo: $(STAMP)
 	$(BIN)/conversation-kit demo
@@ -50,6 +56,12 @@ coverage: $(STAMP)
 
 kill: $(STAMP)
 	CONVERSATION_KIT_KILL_ROUNDS=$(KILL_ROUNDS) $(BIN)/pytest -q -s tests/reliability/test_kill.py
+
+soak: $(STAMP)
+	CONVERSATION_KIT_SOAK_EVENTS=$(SOAK_EVENTS) CONVERSATION_KIT_SOAK_CUTS=$(SOAK_CUTS) CONVERSATION_KIT_SOAK_KILLS=$(SOAK_KILLS) \
+		CONVERSATION_KIT_SOAK_STOPPED=$(SOAK_STOPPED) CONVERSATION_KIT_SOAK_STOPPED_SECONDS=$(SOAK_STOPPED_SECONDS) \
+		CONVERSATION_KIT_SOAK_STREAMS=$(SOAK_STREAMS) \
+		$(BIN)/pytest -q -s tests/reliability/test_live_soak.py
 
 $(BENCH_STAMP): $(STAMP)
 	@if command -v uv >/dev/null 2>&1; then \

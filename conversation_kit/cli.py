@@ -146,6 +146,8 @@ def _migrate(options: argparse.Namespace) -> None:
 
 def _serve(options: argparse.Namespace) -> None:
     uvicorn = _uvicorn()
+    from conversation_kit.serving import Connection
+
     if options.workers < 1:
         raise ConfigurationError("--workers takes a number of at least 1.")
     os.environ[ENVIRONMENT] = json.dumps(
@@ -178,6 +180,7 @@ def _serve(options: argparse.Namespace) -> None:
         workers=options.workers,
         access_log=False,
         timeout_graceful_shutdown=5,
+        http=Connection,
     )
 
 

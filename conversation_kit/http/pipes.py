@@ -23,7 +23,7 @@ _DONE: Final = object()
 
 
 class Pipe:
-    """One connection's ``send``. ``wake`` lets its own task call ``finish``."""
+    """One connection's ``send``. ``wake`` lets its own task call ``finish``. A client that has gone is an ``OSError`` to its tasks."""
 
     __slots__ = ("_broken", "_is_direct", "_is_free", "_left", "_may_be_direct", "_send", "_turn", "_wake", "_writers")
 
@@ -95,6 +95,9 @@ class Pipe:
                     left, self._left = self._left, None
                     await _go_on(*left)
                 yield
+        except RuntimeError as error:
+            # So uvicorn puts it when a WebSocket's client has closed, and the message that tells of it is still on its way.
+            raise OSError(str(error)) from error
         finally:
             self._writers -= 1
             self._is_free = self._is_direct and not self._writers and self._left is None and self._broken is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -268,12 +269,13 @@ def _host(url: str) -> str:
 
 
 async def refuse(answer: Answer, scope: Scope, send: Send) -> None:
-    """Answer the handshake with an error: as HTTP if the server can, otherwise with its own 403."""
-    if "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": POLICY, "reason": ""})
-        return
+    """Answer the handshake with an error: as HTTP if the server can, otherwise with its own 403; a client that has gone misses it."""
 
     async def send_as_http(message: Message) -> None:
         await send({**message, "type": f"websocket.{message['type']}"})
 
-    await answer.send(send_as_http)
+    with suppress(OSError):
+        if "websocket.http.response" in scope.get("extensions", {}):
+            await answer.send(send_as_http)
+        else:
+            await send({"type": "websocket.close", "code": POLICY, "reason": ""})

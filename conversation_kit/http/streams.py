@@ -160,31 +160,37 @@ class Outlet(Pipe, Generic[T]):
 
 async def pump(inbox: Inbox[T], outlet: Outlet[T], deadline: Deadline, heartbeat_seconds: float) -> None:
     """Write what arrives to a connection until either has an end."""
-    line = outlet.line
-    messages = line.hello()
     inbox.write = outlet.deliver
     try:
-        while True:
-            with anyio.move_on_after(min(STUCK_SECONDS, max(deadline.left, GOODBYE_SECONDS))) as limit:
-                await outlet.finish()
-                for message in messages:
-                    await outlet.write(message)
-            if limit.cancelled_caught and deadline.left:
-                return  # who does not read does not read why either
-            items: Sequence[T] | None = None
-            with anyio.move_on_after(min(heartbeat_seconds, deadline.left)):
-                items = await inbox.take()
-            if not deadline.left:
-                raise deadline.end
-            messages = [line.heartbeat()] if items is None else line.many(items)
-    except StreamEnded as reason:
-        with anyio.move_on_after(GOODBYE_SECONDS):
-            await outlet.write_last(line.goodbye(reason))
+        try:
+            await _write_all(inbox, outlet, deadline, heartbeat_seconds)
+        except StreamEnded as reason:
+            with anyio.move_on_after(GOODBYE_SECONDS):
+                await outlet.write_last(outlet.line.goodbye(reason))
     except OSError as error:
         logger.debug("a client of a live stream has gone: %r", error)
     finally:
         inbox.write = None
         outlet.close()
+
+
+async def _write_all(inbox: Inbox[T], outlet: Outlet[T], deadline: Deadline, heartbeat_seconds: float) -> None:
+    """Write until the client has taken nothing for too long. Raises ``StreamEnded``, and ``OSError`` when the client has gone."""
+    line = outlet.line
+    messages = line.hello()
+    while True:
+        with anyio.move_on_after(min(STUCK_SECONDS, max(deadline.left, GOODBYE_SECONDS))) as limit:
+            await outlet.finish()
+            for message in messages:
+                await outlet.write(message)
+        if limit.cancelled_caught and deadline.left:
+            return  # who does not read does not read why either
+        items: Sequence[T] | None = None
+        with anyio.move_on_after(min(heartbeat_seconds, deadline.left)):
+            items = await inbox.take()
+        if not deadline.left:
+            raise deadline.end
+        messages = [line.heartbeat()] if items is None else line.many(items)
 
 
 def position(query: Mapping[str, str], last_event_id: str | None) -> int | None:

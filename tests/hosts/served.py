@@ -15,6 +15,7 @@ from typing import Any
 from conversation_kit import ConversationKit, JWTAuthenticator
 from conversation_kit.http.mounting import Receive, Scope, Send
 from conversation_kit_sql import SQLStorage
+from tests.hosts.watched import make_watched
 
 FOLDER = Path(os.environ["HOST_FOLDER"])
 
@@ -122,6 +123,7 @@ HOSTS: dict[str, Callable[[ConversationKit], Any]] = {
     "quart": make_quart,
     "quart-trio": make_quart_trio,
     "raw": make_raw,
+    "watched": make_watched,
 }
 
 app = HOSTS[os.environ["HOST"]](

@@ -20,12 +20,13 @@ SECONDS = 30.0
 
 @dataclass
 class Connection:
-    """One connection to an application. It takes no message while ``reads`` is not set."""
+    """One connection to an application. It takes no message while ``reads`` is not set; ``refuses`` is raised for each instead."""
 
     app: ASGIApp
     scope: dict[str, Any]
     sent: list[Message] = field(default_factory=list)
     done: bool = False
+    refuses: Exception | None = None
 
     def __post_init__(self) -> None:
         self.reads = anyio.Event()
@@ -44,6 +45,8 @@ class Connection:
     async def _send(self, message: Message) -> None:
         if not self.reads.is_set():
             await self.reads.wait()
+        if self.refuses is not None:
+            raise self.refuses
         self.sent.append(message)
         self._tell()
 

@@ -299,6 +299,19 @@ async def test_a_burst_that_finds_no_room_is_read_from_the_log_and_nothing_of_it
                 assert ids == list(range(first, first + inboxes.MAX_EVENTS))
 
 
+async def test_what_a_burst_leaves_no_room_for_is_before_the_cursor_of_a_removal() -> None:
+    async with open_world() as world:
+        other = await room(world, "ana")
+        async with world.kit.as_user("ana").feed() as feed:
+            await say(world, world.conversation)
+            await world.kit.conversations.delete(other)
+            for _ in range(inboxes.MAX_EVENTS):
+                await say(world, world.conversation)
+            assert [event.type for event in await take(feed, 1)] == ["conversation:removed"]
+        async with world.kit.as_user("ana").feed(after=feed.cursor) as feed:
+            assert [event.id for event in await take(feed, 3) if event.id is not None][:2] == [6, 7]
+
+
 async def test_a_feed_that_is_never_read_is_ended_and_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inboxes, "PATIENCE", 0.0)
     async with open_world() as world:

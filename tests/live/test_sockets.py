@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from conversation_kit import ConversationKit, CreateEvent, HostAuthenticator, Rejected, StreamLimits
+from conversation_kit.http.mounting import Message, Receive, Scope, Send
 from conversation_kit.tokens import make_token
-from tests.live.connections import Connection, nobody_is_left, socket, stream
+from tests.live.connections import Connection, mounted, nobody_is_left, socket, stream
 from tests.world import APP, keys, open_world
 
 pytestmark = pytest.mark.anyio
@@ -243,3 +244,55 @@ async def test_a_users_first_visit_may_be_a_socket() -> None:
 async def test_a_quiet_socket_has_heartbeats() -> None:
     async with open_world(stream_limits=StreamLimits(heartbeat_seconds=0.02)) as world, socket(world, "ana") as ana:
         await ana.until(lambda: ana.frames[:2] == [{}, {}])
+
+
+CLOSED = RuntimeError("Unexpected ASGI message 'websocket.send', after sending 'websocket.close'.")
+"""What uvicorn raises between the client's close and the message that tells of it."""
+
+
+@pytest.mark.parametrize("refusal", [OSError("The client has gone."), CLOSED], ids=["OSError", "RuntimeError"])
+@pytest.mark.parametrize("open_", [stream, socket])
+async def test_what_comes_while_a_client_goes_is_no_error(open_: Any, refusal: Exception) -> None:
+    async with open_world() as world:
+        async with open_(world) as ana:
+            await world.say()
+            await ana.until(lambda: b"hello" in ana.body or ana.frames)
+            ana.refuses = refusal
+            await world.say()
+            await ana.ends()
+        assert nobody_is_left(world)
+
+
+@pytest.mark.parametrize("refusal", [OSError("The client has gone."), CLOSED], ids=["OSError", "RuntimeError"])
+@pytest.mark.parametrize("open_", [stream, socket])
+async def test_a_client_that_goes_before_it_is_told_of_the_end_is_no_error(open_: Any, refusal: Exception) -> None:
+    async with open_world() as world:
+        async with open_(world) as ana:
+            ana.refuses = refusal
+            await world.kit.conversations.delete(world.conversation)
+            await ana.ends()
+        assert nobody_is_left(world)
+
+
+@pytest.mark.parametrize("refusal", [OSError("The client has gone."), CLOSED], ids=["OSError", "RuntimeError"])
+async def test_an_answer_to_a_client_that_goes_is_no_error(refusal: Exception) -> None:
+    async with open_world() as world:
+        async with socket(world) as ana:
+            ana.refuses = refusal
+            await ana.say({"type": "no such type at all"})
+            await ana.ends()
+        assert nobody_is_left(world)
+
+
+async def test_a_client_that_goes_before_it_is_refused_is_no_error() -> None:
+    async with open_world() as world:
+        app = mounted(world)
+
+        async def without_client(scope: Scope, receive: Receive, send: Send) -> None:
+            async def gone(message: Message) -> None:
+                raise OSError("The client has gone.")
+
+            await app(scope, receive, gone)
+
+        async with socket(world, "dee", app=without_client) as dee:
+            await dee.ends()
