@@ -290,6 +290,8 @@ def test_the_conversations_of_a_user(report: Report) -> None:
             "state": "joined",
             "member_id": bo,
             "sequence_number": 10,
+            "seen": 9,
+            "unread": 0,
             "timestamp": {"created": created},
             "href": room["href"],
         }

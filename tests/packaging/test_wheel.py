@@ -39,7 +39,7 @@ async def main():
 
 anyio.run(main)
 assert len(_read("swagger-ui-bundle.js")) > 100_000
-assert len(kit.openapi()["paths"]) == 12
+assert len(kit.openapi()["paths"]) == 14
 try:
     ConversationKit(storage="sqlite:///x.db", auth=HostAuthenticator(lambda scope: "ana"))
 except ConfigurationError as error:
