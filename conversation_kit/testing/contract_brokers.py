@@ -20,8 +20,9 @@ from conversation_kit.relay import Relay
 from conversation_kit.wakes import MAX_TEXT, write
 
 T = TypeVar("T")
-PROMPTLY = 0.1
-"""Seconds that ``tell`` may take whatever the server does; it should take none, but the machine may have other things to do."""
+PROMPTLY = 2.0
+"""Seconds that ``tell`` may take whatever the server does. It should take none, but the machine may have other things to do; whoever waits
+for a server that is away waits longer."""
 
 SETTLE_SECONDS = 0.2
 
