@@ -136,7 +136,8 @@ def test_no_pattern_takes_long_for_a_path_that_does_not_match(unit: str, path: s
     narrow = acl(pattern)
     started = time.perf_counter()
     assert not narrow.permits("GET", [path], {})
-    assert time.perf_counter() - started < 1
+    # Trying every way to share the path out among the stars would take years.
+    assert time.perf_counter() - started < 10
 
 
 def test_any_path_that_an_entry_matches_is_enough() -> None:
