@@ -284,6 +284,28 @@ def test_what_is_read_stays_where_it_is_when_earlier_messages_come(people: Peopl
     expect(ana.locator("#newer")).to_be_hidden()
 
 
+def test_who_scrolls_up_is_not_pulled_down_by_what_is_drawn_before_the_browser_tells_of_it(people: People, demo: Demo) -> None:
+    with demo.api("Bo") as bo:
+        for number in range(40):
+            bo.post(f"/conversations/{demo.room}/events", json={"type": "text", "body": {"text": f"message {number}"}})
+    ana = people.chat("Ana")
+    expect(message(ana, "message 39")).to_be_in_viewport()
+    top = ana.evaluate("""async () => {
+        const scroller = document.querySelector("#scroller"), {setTimeout} = window;
+        let draw;
+        while (!draw) {
+            await new Promise((done) => setTimeout(done, 100));
+            window.setTimeout = (callback) => void (draw = callback);
+            document.dispatchEvent(new Event("visibilitychange")); // the page draws in a moment, unless it does so anyway
+            window.setTimeout = setTimeout;
+        }
+        scroller.scrollTop = 20;
+        draw();
+        return scroller.scrollTop;
+    }""")
+    assert top == 20
+
+
 def test_inviting_joining_and_leaving(people: People) -> None:
     ana, cy = people.chat("Ana"), people.chat("Cy")
     expect(cy.get_by_text("No conversation is open.")).to_be_visible()

@@ -43,6 +43,8 @@ export class HistoryView {
     const other = conversation !== this.#shown;
     this.#shown = conversation;
     if (other) this.#stick = true;
+    // Scrolled up, and the event that tells of it is still to come.
+    else if (this.scroller.scrollTop < this.#top) this.#look();
     const {scrollHeight, scrollTop} = this.scroller;
     const first = this.#first;
     this.#first = conversation.log.oldest;
@@ -58,21 +60,28 @@ export class HistoryView {
   }
 
   #first = 0;
+  #top = 0;
+
+  #look() {
+    const {scrollHeight, scrollTop, clientHeight} = this.scroller;
+    this.#top = scrollTop;
+    this.#stick = scrollHeight - scrollTop - clientHeight < NEAR;
+  }
 
   #toEnd() {
     this.scroller.scrollTop = this.scroller.scrollHeight;
+    this.#top = this.scroller.scrollTop;
     this.#stick = true;
     this.newer.hidden = true;
   }
 
   #scrolled() {
-    const {scrollHeight, scrollTop, clientHeight} = this.scroller;
-    this.#stick = scrollHeight - scrollTop - clientHeight < NEAR;
+    this.#look();
     if (this.#stick && !this.newer.hidden) {
       this.newer.hidden = true;
       this.#shown?.dispatchEvent(new Event("change")); // what was below is seen now
     }
-    if (scrollTop < NEAR && !this.earlier.hidden) this.#loadEarlier();
+    if (this.#top < NEAR && !this.earlier.hidden) this.#loadEarlier();
   }
 
   async #loadEarlier() {
