@@ -25,8 +25,8 @@ from conversation_kit.ports import Broker, News, Wake, Whisper
 logger = logging.getLogger("conversation_kit")
 
 POLL_SECONDS = 0.6
-"""How often the log is read, at the next tick: the time for which an event of another process can stay unnoticed where nobody announces it,
-and so can the end of somebody's access."""
+"""How often it is looked how far the logs go, at the next tick: the time for which an event of another process can stay unnoticed where
+nobody announces it, and so can the end of somebody's access."""
 
 TICK_SECONDS = 0.25
 READ_SECONDS = 5.0
