@@ -1,8 +1,12 @@
 """A conversation backend that lives inside your own Python web app."""
 
 from conversation_kit.auth import ADMIN, HostAuthenticator, HostUser, JWTAuthenticator
+from conversation_kit.brokers.memory import MemoryBroker
+from conversation_kit.domain.actions import Action
 from conversation_kit.domain.commands import (
     UNCHANGED,
+    BanMember,
+    BlockUser,
     Command,
     CreateConversation,
     CreateEvent,
@@ -13,8 +17,11 @@ from conversation_kit.domain.commands import (
     DeleteUser,
     InviteMember,
     JoinMember,
+    MoveLeg,
     RemoveMember,
     StartLeg,
+    UnbanMember,
+    UnblockUser,
     UpdateConversation,
     UpdateLeg,
     UpdateUser,
@@ -27,6 +34,7 @@ from conversation_kit.domain.errors import (
     HookFailed,
     InvalidInput,
     NotFound,
+    OutcomeUnknown,
     Rejected,
     RequestError,
     StorageUnavailable,
@@ -35,7 +43,10 @@ from conversation_kit.domain.errors import (
 )
 from conversation_kit.domain.events import Event, EventPage
 from conversation_kit.domain.models import (
+    Block,
     Conversation,
+    Exclusion,
+    ExclusionKind,
     Leg,
     LegStatus,
     Member,
@@ -46,7 +57,7 @@ from conversation_kit.domain.models import (
     User,
     unread,
 )
-from conversation_kit.domain.principals import Principal
+from conversation_kit.domain.principals import InvitationLimits, Principal
 from conversation_kit.domain.reading import Access, EventRange, Page, Slice
 from conversation_kit.domain.scene import Changes, Needs, Scene
 from conversation_kit.domain.signals import (
@@ -61,33 +72,51 @@ from conversation_kit.domain.signals import (
     MemberInvited,
     MemberJoined,
     MemberLeft,
+    RequestRefused,
     Signal,
     UserCreated,
     UserDeleted,
     UserUpdated,
 )
-from conversation_kit.hooks import Context
-from conversation_kit.http.streams import StreamLimits
+from conversation_kit.hooks.before import Context
+from conversation_kit.http.live.streams import StreamLimits
+from conversation_kit.http.serving.long_answers import AnswerLimits
 from conversation_kit.kit import ConversationKit
 from conversation_kit.live.feeds import Feed
 from conversation_kit.live.subscriptions import Subscription
 from conversation_kit.memory import MemoryStorage
-from conversation_kit.memory_broker import MemoryBroker
-from conversation_kit.ports import Authenticator, Broker, Capabilities, Migrates, Migration, News, Storage, Wake, Whisper
-from conversation_kit.services.acting import Acting, Chat
-from conversation_kit.services.core import AccessRequest
+from conversation_kit.ports import (
+    Authenticator,
+    Broker,
+    BrokerMessage,
+    Capabilities,
+    EphemeralEvent,
+    LogAdvanced,
+    Migrates,
+    Migration,
+    Observable,
+    Storage,
+)
+from conversation_kit.services.client import Client, HostClient
+from conversation_kit.services.context import AccessRequest
+from conversation_kit.stats import Stats
 
 __all__ = [
     "ADMIN",
     "UNCHANGED",
     "Access",
     "AccessRequest",
-    "Acting",
+    "Action",
+    "AnswerLimits",
     "Authenticator",
+    "BanMember",
+    "Block",
+    "BlockUser",
     "Broker",
+    "BrokerMessage",
     "Capabilities",
     "Changes",
-    "Chat",
+    "Client",
     "Command",
     "ConfigurationError",
     "Conflict",
@@ -105,17 +134,22 @@ __all__ = [
     "DeleteEvent",
     "DeleteLeg",
     "DeleteUser",
+    "EphemeralEvent",
     "Event",
     "EventCreated",
     "EventDeleted",
     "EventPage",
     "EventRange",
+    "Exclusion",
+    "ExclusionKind",
     "Feed",
     "Forbidden",
     "HookFailed",
     "HostAuthenticator",
+    "HostClient",
     "HostUser",
     "InvalidInput",
+    "InvitationLimits",
     "InviteMember",
     "JWTAuthenticator",
     "JoinMember",
@@ -124,6 +158,7 @@ __all__ = [
     "LegStatus",
     "LegTerminated",
     "LegUpdated",
+    "LogAdvanced",
     "Member",
     "MemberInvited",
     "MemberJoined",
@@ -133,9 +168,11 @@ __all__ = [
     "MemoryStorage",
     "Migrates",
     "Migration",
+    "MoveLeg",
     "Needs",
-    "News",
     "NotFound",
+    "Observable",
+    "OutcomeUnknown",
     "Page",
     "Pointer",
     "Principal",
@@ -144,16 +181,20 @@ __all__ = [
     "Rejected",
     "RemoveMember",
     "RequestError",
+    "RequestRefused",
     "Scene",
     "Signal",
     "Slice",
     "StartLeg",
+    "Stats",
     "Storage",
     "StorageUnavailable",
     "StreamEnded",
     "StreamLimits",
     "Subscription",
     "Unauthenticated",
+    "UnbanMember",
+    "UnblockUser",
     "UpdateConversation",
     "UpdateLeg",
     "UpdateUser",
@@ -161,7 +202,5 @@ __all__ = [
     "UserCreated",
     "UserDeleted",
     "UserUpdated",
-    "Wake",
-    "Whisper",
     "unread",
 ]

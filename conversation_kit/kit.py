@@ -2,56 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import entry_points
 from typing import Any, TypeVar, cast
 
-from conversation_kit.brokers import make_broker
+from conversation_kit.brokers.factory import make_broker
 from conversation_kit.domain.commands import Command
 from conversation_kit.domain.errors import ConfigurationError
 from conversation_kit.domain.event_types import check_registered
-from conversation_kit.domain.signals import Signal
-from conversation_kit.hooks import Hook, OnFailure
-from conversation_kit.http.app import EXTENSIONS, OPERATIONS, Door
-from conversation_kit.http.mounting import ASGIApp, Middleware, Receive, Scope, Send
-from conversation_kit.http.openapi import document
-from conversation_kit.http.pages import Pages
-from conversation_kit.http.stopping import Signals
-from conversation_kit.http.streams import StreamLimits, Streams
-from conversation_kit.http.tickets import Tickets
-from conversation_kit.hub import Receiver
-from conversation_kit.live.registry import Live
+from conversation_kit.domain.models import JoinPolicy
+from conversation_kit.domain.principals import InvitationLimits, Policy
+from conversation_kit.domain.signals import Announcement
+from conversation_kit.hooks.before import Hook, OnFailure, check_before
+from conversation_kit.hooks.receivers import Receiver
+from conversation_kit.hooks.selection import Selection
+from conversation_kit.hooks.signatures import check_function, check_seconds
+from conversation_kit.hooks.transaction import WithinHook
+from conversation_kit.http.app import App, Resources
+from conversation_kit.http.beta.api import BETA
+from conversation_kit.http.live.shutdown import ShutdownWatch
+from conversation_kit.http.live.streams import StreamLimits, Streams
+from conversation_kit.http.live.tickets import Tickets
+from conversation_kit.http.serving.api import API
+from conversation_kit.http.serving.long_answers import AnswerLimits, Outgoing
+from conversation_kit.http.serving.mounting import ASGIApp, Middleware, Receive, Scope, Send
+from conversation_kit.http.serving.openapi import document
+from conversation_kit.http.serving.refusals import Refusals
+from conversation_kit.live.bus import Bus
 from conversation_kit.memory import MemoryStorage
-from conversation_kit.ports import Authenticator, Broker, Migrates, Migration, Storage, TransactionalStorage
-from conversation_kit.services.acting import Chat
-from conversation_kit.services.core import Authorize, Core
-from conversation_kit.services.listening import numbers
-from conversation_kit.services.opening import Opening
-from conversation_kit.within import WithinHook
+from conversation_kit.ports import (
+    Authenticator,
+    Broker,
+    Buffered,
+    Migrates,
+    Migration,
+    Observable,
+    Restorable,
+    Storage,
+    TransactionalStorage,
+)
+from conversation_kit.services.client import HostClient
+from conversation_kit.services.context import Authorize, KitContext
+from conversation_kit.services.lifecycle import Lifecycle
+from conversation_kit.services.streams import epochs, numbers
+from conversation_kit.stats import Stats
 
 H = TypeVar("H", bound=Hook)
 R = TypeVar("R", bound=Receiver)
 W = TypeVar("W", bound=WithinHook)
 
-EVERYTHING = (*OPERATIONS, *EXTENSIONS)
 STOP_SECONDS = 2.0
-"""How long a stop waits for live streams to say goodbye."""
+"""Seconds that a stop waits for live streams to say goodbye."""
+
+DRAIN_SECONDS = 5.0
+"""Seconds that a stop waits before that for receivers in the background."""
 
 
-class ConversationKit(Chat):
+class ConversationKit(HostClient):
     """A conversation backend, and the ASGI application that serves it.
 
-    ``storage`` is a URL (``memory://``, ``sqlite:///chat.db``) or an object with the methods of ``Storage``. ``auth`` says who calls.
-    ``authorize`` may overrule the default policy. ``application_id`` is the application in which the host's own calls act; it need not be
-    given when ``auth`` knows one only. ``public_url`` fixes the base of all hrefs; otherwise they follow the request. ``event_types`` are
-    further event types that clients may post. ``max_members`` caps the invited and joined members of a conversation. ``docs`` switches the
-    index, ``/openapi.json`` and ``/docs``. ``stream_limits`` is what live streams may cost; ``allowed_origins`` are the origins, such as
-    ``https://shop.example``, whose pages may open WebSockets beside those of the host itself; ``broker`` lets live streams of other
-    processes know at once what this one commits: a URL (``redis://...``, ``nats://...``, ``postgres`` for the storage's own database) or an
-    object with the methods of ``Broker``; ``ticket_secret`` seals the tickets of browsers, and has to be the same in all processes that
-    serve them; ``handle_signals`` lets open streams end when the process gets SIGTERM or SIGINT, before whoever handles the signal
-    otherwise. Raises ``ConfigurationError``.
+    - ``storage``: a URL (``memory://``, ``sqlite:///chat.db``), or an object with the methods of ``Storage``.
+    - ``auth``: says who calls.
+    - ``authorize``: may overrule the default policy.
+    - ``application_id``: the application in which the host's own calls act. Not needed when ``auth`` knows only one.
+    - ``public_url``: the base of all hrefs. Without it they follow the request.
+    - ``event_types``: further event types that clients may post.
+    - ``max_members``: the most invited and joined members of a conversation.
+    - ``join``: ``"anyone"`` lets users join a conversation whose id they know; ``"invited"`` only those who are invited.
+    - ``invitation_limits``: how many invitations may be unanswered.
+    - ``docs``: ``False`` switches the index, ``/openapi.json`` and ``/docs`` off.
+    - ``stream_limits``: the limits of live streams.
+    - ``answer_limits``: the limits of long answers that clients are slow to read.
+    - ``allowed_origins``: origins, such as ``https://shop.example``, whose pages may open WebSockets, beside those of the host itself.
+    - ``ticket_secret``: seals the tickets of browsers, and the ephemeral events that a broker carries. All processes need the same one.
+    - ``broker``: tells the live streams of other processes at once what this one commits. A URL (``redis://...``, ``nats://...``,
+      ``postgres`` for the storage's own database), or an object with the methods of ``Broker``.
+    - ``handle_signals``: ends open streams when the process gets SIGTERM or SIGINT, and passes the signal on.
+    - ``host_parameters``: query parameters that the host's own code reads, such as a key. All others that an operation does not have are
+      a 400.
+
+    Raises ``ConfigurationError``.
     """
 
     def __init__(
@@ -64,12 +95,16 @@ class ConversationKit(Chat):
         public_url: str | None = None,
         event_types: Iterable[str] = (),
         max_members: int = 1000,
+        join: JoinPolicy = "anyone",
+        invitation_limits: InvitationLimits = InvitationLimits(),
         docs: bool = True,
         stream_limits: StreamLimits = StreamLimits(),
+        answer_limits: AnswerLimits = AnswerLimits(),
         allowed_origins: Iterable[str] = (),
         ticket_secret: str | None = None,
         broker: str | Broker | None = None,
         handle_signals: bool = True,
+        host_parameters: Collection[str] = (),
     ) -> None:
         if not hasattr(auth, "authenticate"):
             raise ConfigurationError("auth= takes a JWTAuthenticator, a HostAuthenticator, or an object with their methods.")
@@ -78,20 +113,25 @@ class ConversationKit(Chat):
             missing = [name for name in dir(Storage) if not name.startswith("_") and not hasattr(self.storage, name)]
             why = f"lacks {', '.join(missing)}" if missing else "is a class: make an object of it"
             raise ConfigurationError(f"storage= takes a URL or a storage; {self.storage!r} {why}.")
+        if authorize is not None:
+            check_function("authorize=", authorize, "an AccessRequest")
+        if isinstance(max_members, bool) or not isinstance(max_members, int) or max_members < 1:
+            raise ConfigurationError(f"max_members= takes a number of 1 or more, not {max_members!r}.")
         self._auth = auth
         self._application_id = application_id
-        opening = Opening(self.storage)
-        core = Core(
-            opening,
-            Live(numbers(opening), None if broker is None else make_broker(broker, self.storage)),
+        lifecycle = Lifecycle(self.storage)
+        context = KitContext(
+            lifecycle,
+            Bus(numbers(lifecycle), epochs(lifecycle), None if broker is None else make_broker(broker, self.storage), ticket_secret),
             authorize=authorize,
-            event_types=check_registered(event_types),
-            max_members=max_members,
+            policy=Policy(check_registered(event_types), max_members, _checked(join), invitation_limits),
         )
-        super().__init__(core, self._application)
-        signals = Signals(core.live.hang_up, enabled=handle_signals)
-        streams = Streams(stream_limits, signals, Tickets(ticket_secret), allowed_origins)
-        self._door = Door(core, auth, streams, public_url=public_url, pages=Pages(EVERYTHING) if docs else None)
+        super().__init__(context, self._application)
+        shutdown = ShutdownWatch(context.bus.end_streams, enabled=handle_signals)
+        streams = Streams(stream_limits, shutdown, Tickets(ticket_secret), allowed_origins)
+        self._resources = Resources(context, auth, streams, Outgoing(answer_limits), Refusals(context.hub), docs, host_parameters)
+        self._app = self.serving({"": BETA}, public_url=public_url)
+        self._beta = self._app.apis[""]
 
     def before(self, command: type[Command], *, timeout: float = 5.0, on_failure: OnFailure = "reject") -> Callable[[H], H]:
         """Register a hook that sees every such command before it is carried out, in the order of registration.
@@ -100,27 +140,32 @@ class ConversationKit(Chat):
         ``Rejected``. When it raises anything else, or takes longer than ``timeout`` seconds, the command is refused with a 503
         (``on_failure="reject"``) or goes on without it (``"allow"``).
         """
+        check_before(command, timeout, on_failure)
 
         def register(hook: H) -> H:
-            self._core.hooks.add(command, hook, timeout=timeout, on_failure=on_failure)
+            self._context.hooks.add(command, hook, timeout=timeout, on_failure=on_failure)
             return hook
 
         return register
 
-    def on(self, what: type[Signal] | str, *, timeout: float = 5.0) -> Callable[[R], R]:
+    def on(self, what: type[Announcement] | str, *, timeout: float | None = None, background: bool = False) -> Callable[[R], R]:
         """Register a receiver of a signal, or of ``EventCreated`` for the event types that match a pattern (``"custom:*"``).
 
         It is called after the commit with the signal, sync or async, beside other receivers. What it raises is logged; after ``timeout``
-        seconds it is left behind. The request waits for its receivers, so start a task of your own for what takes long.
+        seconds (5, or 300 in the background) it is cut. The request waits for its receivers, but for those with ``background``, of which
+        an event loop runs a hundred at once; ``stop`` and ``close`` wait for them for a while. Raises ``ConfigurationError``.
         """
+        selection = Selection.of(what, "on", self._context.policy.event_types)
+        if timeout is not None:
+            check_seconds("on()", timeout)
 
         def register(receiver: R) -> R:
-            self._core.hub.add(what, receiver, timeout=timeout)
+            self._context.hub.add(selection, receiver, timeout=timeout, background=background)
             return receiver
 
         return register
 
-    def within(self, what: type[Signal] | str) -> Callable[[W], W]:
+    def within(self, what: type[Announcement] | str) -> Callable[[W], W]:
         """Register a hook that runs inside the transaction of what it is told of, for the same as ``on`` takes.
 
         The hook gets ``(signal, session)``, an SQLAlchemy ``Session`` in that transaction, after everything is written and before the
@@ -128,17 +173,18 @@ class ConversationKit(Chat):
         raises, the command is undone: a ``RequestError`` such as ``Rejected`` is what the client gets, anything else is logged and is a
         503. Raises ``ConfigurationError`` for an async function, and if the storage has no transactions.
         """
+        selection = Selection.of(what, "within", self._context.policy.event_types)
         self._transactional("within")
 
         def register(hook: W) -> W:
-            self._core.within.add(what, hook)
+            self._context.within.add(selection, hook)
             return hook
 
         return register
 
     @asynccontextmanager
-    async def using(self, session: Any) -> AsyncIterator[Chat]:
-        """The kit inside the host's own transaction: what ``chat`` reads and writes in the block, it does there.
+    async def using(self, session: Any) -> AsyncIterator[HostClient]:
+        """Give the kit inside the host's own transaction, in which ``chat`` reads and writes as long as the block lasts.
 
         ``session`` is an SQLAlchemy ``Session``, ``AsyncSession``, ``Connection`` or ``AsyncConnection`` on the database of the kit's
         storage. Committing is the host's business, inside the block or after it. Hooks run as ever. Signals are announced after
@@ -146,9 +192,9 @@ class ConversationKit(Chat):
         run when the block ends. Raises ``ConfigurationError``.
         """
         storage = self._transactional("using")
-        await self._core.storage()
-        async with storage.joined(session, self._core.publish) as joined:
-            yield Chat(self._core.joined(joined), self._default_application)
+        await self._context.storage()
+        async with storage.in_transaction(session, self._context.publish) as transaction:
+            yield HostClient(self._context.in_transaction(transaction), self._default_application)
 
     def _transactional(self, what: str) -> TransactionalStorage:
         if not self.storage.capabilities.transactions:
@@ -169,31 +215,43 @@ class ConversationKit(Chat):
         return applications[0]
 
     def openapi(self, prefix: str = "") -> dict[str, Any]:
-        """The OpenAPI document with ``prefix`` before every path, to merge into a host's own."""
-        return document(EVERYTHING, prefix=prefix.rstrip("/"))
+        """Return the OpenAPI document with ``prefix`` before every path, to merge into a host's own."""
+        return document(BETA, prefix=prefix.rstrip("/"))
+
+    def serving(self, apis: Mapping[str, API], *, public_url: str | None = None) -> App:
+        """Return an ASGI application that serves these APIs out of this kit, each below its prefix, such as ``/v1``.
+
+        ``public_url`` is what stands before the prefixes in all hrefs; without it they follow the request. Raises ``ConfigurationError``.
+        """
+        return App(apis, self._resources, self, public_url=public_url)
 
     def middleware(self, app: ASGIApp, prefix: str) -> Middleware:
-        """``app`` with the kit mounted at ``prefix``; also takes part in the server's lifespan. For Quart and any other ASGI host."""
+        """Return ``app`` with the kit mounted at ``prefix``; it takes part in the server's lifespan too. For Quart and any ASGI host."""
         return Middleware(app, prefix, self)
 
     async def start(self) -> None:
-        """Open the storage now rather than at first use. Counted: every ``start`` is undone by one ``stop``."""
-        await self._core.opening.start()
-        await self._core.live.start()
+        """Open the storage now rather than at first use. Counted: every ``start`` is undone by one ``stop``.
+
+        A storage that cannot answer now is logged and opened at the first use. Raises ``ConfigurationError`` for what time will not mend.
+        """
+        await self._context.lifecycle.start()
+        await self._context.bus.start()
 
     async def stop(self) -> None:
         """Close the storage when nobody else has it started, and nobody uses it without; the next use opens it again.
 
-        When it is closed live streams end first.
+        When it is closed, receivers in the background come to their end first, or are cut after 5 seconds, and live streams end.
         """
-        if self._core.opening.closes_next:
-            await self._core.live.stop(STOP_SECONDS)
-        await self._core.opening.stop()
+        if self._context.lifecycle.closes_next:
+            await self._context.hub.drain(DRAIN_SECONDS)
+            await self._context.bus.stop(STOP_SECONDS)
+        await self._context.lifecycle.stop()
 
     async def close(self) -> None:
         """Close the storage whoever uses it, for scripts that run no lifespan; the next use opens it again."""
-        await self._core.live.stop(STOP_SECONDS)
-        await self._core.opening.close()
+        await self._context.hub.drain(DRAIN_SECONDS)
+        await self._context.bus.stop(STOP_SECONDS)
+        await self._context.lifecycle.close()
 
     async def migrate(self) -> Migration | None:
         """Bring the storage's schema to the newest version, keeping all data, and say from which version to which.
@@ -202,9 +260,32 @@ class ConversationKit(Chat):
         """
         return await self.storage.migrate() if isinstance(self.storage, Migrates) else None
 
+    async def restored(self) -> str | None:
+        """Say that the storage's data were put back to an earlier state, as from a backup, and return the epoch of the log from now on.
+
+        Whoever listens, or goes on after something that they had before, is told to read again (``event:error:other-log``). ``None``: this
+        storage cannot be put back. Raises ``ConfigurationError`` and ``StorageUnavailable``.
+        """
+        storage = await self._context.storage()
+        return await storage.renew_epoch() if isinstance(storage, Restorable) else None
+
+    def stats(self) -> Stats:
+        """Return what is open and waits in this process, for metrics; may be called at any time, and in no event loop too."""
+        bus, storage = self._context.bus, self.storage
+        return Stats(
+            streams=self._resources.streams.total,
+            listeners=bus.listeners,
+            topics=bus.topics,
+            event_loops=len(bus.dispatchers),
+            answer_bytes=self._resources.outgoing.total,
+            background_jobs=self._context.hub.background_jobs,
+            broker_messages=bus.broker.waiting if isinstance(bus.broker, Buffered) else 0,
+            storage=dict(storage.stats()) if isinstance(storage, Observable) else {},
+        )
+
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
-        """For ``Starlette(lifespan=kit.lifespan)``, or inside a lifespan of the host's own; may be entered more than once."""
+        """Run the kit, for ``Starlette(lifespan=kit.lifespan)`` or inside a lifespan of the host's own; may be entered more than once."""
         await self.start()
         try:
             yield
@@ -213,22 +294,20 @@ class ConversationKit(Chat):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
-        if scope["type"] == "http":
-            await self._door(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._door.socket(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await Middleware(_nobody, "", self)(scope, receive, send)
+        if scope["type"] == "http" and "litestar_app" not in scope:
+            await self._beta.http(scope, receive, send)  # what nearly all connections are, without a look for the API
         else:
-            raise ConfigurationError(f"The kit serves no ASGI scope of type {scope['type']!r}.")
+            await self._app(scope, receive, send)
 
 
-async def _nobody(scope: Scope, receive: Receive, send: Send) -> None:
-    """A host without a lifespan of its own."""
+def _checked(join: JoinPolicy) -> JoinPolicy:
+    if join not in ("anyone", "invited"):
+        raise ConfigurationError(f'join= takes "anyone" or "invited", not {join!r}.')
+    return join
 
 
 def make_storage(url: str, **options: Any) -> Storage:
-    """The storage of a URL: ``memory://``, or what an installed adapter registers for the scheme.
+    """Return the storage of a URL: in memory for ``memory://``, otherwise as an installed adapter registers it for the scheme.
 
     Adapters register under the entry point group ``conversation_kit.storages``; they get the ``options`` as they are. Raises
     ``ConfigurationError``.

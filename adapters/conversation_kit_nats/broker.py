@@ -10,16 +10,16 @@ import nats
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
-from conversation_kit.relay import Relay
+from conversation_kit.brokers.threaded import ThreadedBroker
 
 CONNECT_SECONDS = 3
 ANSWER_SECONDS = 5
 CLOSE_SECONDS = 1.0
 PING_SECONDS = 10
-"""How often a connection on which nothing happens is tried."""
+"""Seconds between two checks of a connection on which nothing happens."""
 
 
-class NatsBroker(Relay):
+class NatsBroker(ThreadedBroker):
     """A ``Broker``. ``url`` is ``nats://[user:password@]host[:port]`` (``tls://`` for TLS), several with commas between.
 
     Everybody on one ``subject`` hears everybody. JetStream is not needed. NATS has a client for asyncio only, and no other one is needed.
@@ -32,7 +32,7 @@ class NatsBroker(Relay):
 
     @asynccontextmanager
     async def sender(self) -> AsyncIterator[Callable[[str], Awaitable[None]]]:
-        """See ``Relay.sender``."""
+        """See ``ThreadedBroker.sender``."""
         flight = anyio.CancelScope()
         failed: Exception | None = None
 
@@ -56,7 +56,7 @@ class NatsBroker(Relay):
 
     @asynccontextmanager
     async def receiver(self) -> AsyncIterator[AsyncIterator[str]]:
-        """See ``Relay.receiver``."""
+        """See ``ThreadedBroker.receiver``."""
         errors: list[Exception] = []
 
         async def note(error: Exception) -> None:

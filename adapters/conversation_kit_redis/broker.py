@@ -10,14 +10,14 @@ from coredis import Redis
 from coredis.patterns.pubsub import PubSub
 from coredis.retry import NoRetryPolicy
 
+from conversation_kit.brokers.threaded import ThreadedBroker
 from conversation_kit.domain.errors import ConfigurationError
-from conversation_kit.relay import Relay
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 5.0
 
 
-class RedisBroker(Relay):
+class RedisBroker(ThreadedBroker):
     """A ``Broker``. ``url`` is ``redis://[[user:]password@]host[:port]`` (``rediss://`` for TLS; or ``valkey://``, ``valkeys://``).
 
     Everybody on one ``channel`` hears everybody. Redis keeps nothing of it, whatever it is set to. Raises ``ConfigurationError``.
@@ -35,7 +35,7 @@ class RedisBroker(Relay):
 
     @asynccontextmanager
     async def sender(self) -> AsyncIterator[Callable[[str], Awaitable[None]]]:
-        """See ``Relay.sender``."""
+        """See ``ThreadedBroker.sender``."""
         async with self._client() as client:
             await client.ping()
 
@@ -46,7 +46,7 @@ class RedisBroker(Relay):
 
     @asynccontextmanager
     async def receiver(self) -> AsyncIterator[AsyncIterator[str]]:
-        """See ``Relay.receiver``."""
+        """See ``ThreadedBroker.receiver``."""
         async with (
             self._client() as client,
             client.pubsub(channels=[self._channel], ignore_subscribe_messages=True, retry_policy=NoRetryPolicy()) as subscription,

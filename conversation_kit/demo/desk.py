@@ -1,4 +1,4 @@
-"""What the demo's pages ask of their host: a session for the key in their address, and calls."""
+"""Requests of the demo's pages to their host: a session for the key in their address, and calls."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from starlette.routing import BaseRoute, Route
 from conversation_kit.demo.people import People
 from conversation_kit.demo.phones import Phones
 from conversation_kit.domain.errors import Forbidden, InvalidInput
-from conversation_kit.http.errors import DoorError, answer_error
-from conversation_kit.http.responses import Answer
+from conversation_kit.http.serving.errors import HTTPError, answer_error
+from conversation_kit.http.serving.response import Response as KitResponse
 from conversation_kit.ports import Authenticator
 
 MAX_BODY = 10_000
@@ -62,8 +62,8 @@ class Desk:
 
 
 async def _texts(request: Request, *names: str) -> dict[str, str]:
-    """The named fields of a body that is a JSON object; all of them texts. Raises ``RequestError``."""
-    too_long = DoorError("http:error:payload-too-large", f"A body may have {MAX_BODY} bytes here.")
+    """Return the named fields of a body that is a JSON object; all of them texts. Raises ``RequestError``."""
+    too_long = HTTPError("http:error:payload-too-large", f"A body may have {MAX_BODY} bytes here.")
     announced = request.headers.get("content-length", "")
     if len(announced) > 9 or (announced.isdecimal() and int(announced) > MAX_BODY):
         raise too_long
@@ -74,7 +74,7 @@ async def _texts(request: Request, *names: str) -> dict[str, str]:
             if len(raw) > MAX_BODY:
                 raise too_long
     try:
-        body = from_json(bytes(raw))
+        body = from_json(bytes(raw), allow_inf_nan=False)
     except ValueError as error:
         raise InvalidInput({"body": "must be JSON"}) from error
     if not isinstance(body, dict):
@@ -88,11 +88,12 @@ async def _texts(request: Request, *names: str) -> dict[str, str]:
 def _answering(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
-            answer = Answer.json(await endpoint(request))
+            answer = KitResponse.json(await endpoint(request))
         except ClientDisconnect:
             return Response(status_code=400)  # to nobody
         except Exception as error:
-            answer = answer_error(error, request.url.path)
-        return Response(answer.body, answer.status, {**(answer.headers or {}), "Cache-Control": "no-store"}, answer.content_type)
+            answer = answer_error(error, request.scope["path"])
+        headers = {**(answer.headers or {}), "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        return Response(answer.body, answer.status, headers, answer.content_type)
 
     return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,8 @@ from starlette.routing import Mount
 from conversation_kit.auth import JWTAuthenticator
 from conversation_kit.demo import pages
 from conversation_kit.demo.desk import Desk
-from conversation_kit.demo.people import APPLICATION, EVERYBODY, NAMES, OPERATOR, People
+from conversation_kit.demo.instructions import make_instructions, write_tokens
+from conversation_kit.demo.people import APPLICATION, People
 from conversation_kit.demo.phones import Phones
 from conversation_kit.domain.errors import Conflict
 from conversation_kit.domain.models import Conversation
@@ -24,9 +26,12 @@ from conversation_kit.kit import ConversationKit
 
 ROOM = "tea-kitchen"
 
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that a terminal obeys instead of showing them: controls, changes of direction, and halves of pairs, which none shows."""
+
 
 def make_demo(directory: Path, url: str) -> Starlette:
-    """The demo's host, with its keys and its SQLite file in ``directory``; ``url`` is where it will be reached."""
+    """Make the demo's host, with its keys, its tokens and its SQLite file in ``directory``; ``url`` is where it will be reached."""
     private, public = ((directory / name).read_text() for name in ("private.pem", "public.pem"))
     auth = JWTAuthenticator({APPLICATION: public})
     kit = ConversationKit(storage=f"sqlite:///{directory / 'chat.db'}", auth=auth)
@@ -53,7 +58,9 @@ def make_demo(directory: Path, url: str) -> Starlette:
             await people.create()
             await desk.phones.end_lost()
             room = await _open_room(kit)
-            print(_instructions(url, room.id, people), flush=True)
+            tokens = directory / "tokens.sh"
+            write_tokens(tokens, people, f"{url}/beta/conversations/{room.id}")
+            print(make_instructions(url, room.id, people, tokens), flush=True)
             yield
             group.cancel_scope.cancel()
 
@@ -61,7 +68,7 @@ def make_demo(directory: Path, url: str) -> Starlette:
 
 
 async def _open_room(kit: ConversationKit) -> Conversation:
-    """The conversation in which Ana and Bo are joined: a new one with a first word in it, or that of a run before this one."""
+    """Return the conversation in which Ana and Bo are joined: a new one with a first word in it, or that of a run before this one."""
     try:
         room = await kit.conversations.create(ROOM, display_name="Tea kitchen")
     except Conflict:
@@ -88,41 +95,5 @@ async def _find_room(kit: ConversationKit) -> Conversation:
 
 def _say(text: str) -> None:
     # One write, for receivers say things from several threads.
-    print(f"  {time.strftime('%H:%M:%S')}  {text}\n", end="", flush=True)
-
-
-def _instructions(url: str, conversation_id: str, people: People) -> str:
-    tokens = {"ANA": people.token("ana"), "BO": people.token("bo"), "ADMIN": people.token(None)}
-    exports = "\n".join(f"export {name}={token}" for name, token in tokens.items())
-    links = "\n".join(f"    {shown:<14}{url}/chat#{people.key(name)}" for name, shown in NAMES.items())
-    conversation = f"{url}/beta/conversations/{conversation_id}"
-    return f"""
-A host application runs at {url}, its conversation backend at {url}/beta, documented at {url}/beta/docs.
-
-Open this in a browser, to chat as Ana and as Bo side by side, or as each of them in a window of its own:
-
-    {url}/#{people.key(EVERYBODY)}
-
-{links}
-    {"The operator":<14}{url}/operator#{people.key(OPERATOR)}
-
-Ana and Bo are joined in {conversation_id}. In another terminal:
-
-{exports}
-
-# Ana says something
-curl -H "Authorization: Bearer $ANA" -H "Content-Type: application/json" \\
-     -d '{{"type": "text", "body": {{"text": "Hello Bo"}}}}' {conversation}/events
-
-# Bo reads what was said, the newest first
-curl -H "Authorization: Bearer $BO" "{conversation}/events?order=desc&page_size=5"
-
-# Bo saw the third event
-curl -H "Authorization: Bearer $BO" -H "Content-Type: application/json" \\
-     -d '{{"type": "text:seen", "body": {{"event_id": 3}}}}' {conversation}/events
-
-# The admin lists the conversations
-curl -H "Authorization: Bearer $ADMIN" {url}/beta/conversations
-
-What happens is printed here; Ctrl-C ends the demo.
-"""
+    shown = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    print(f"  {time.strftime('%H:%M:%S')}  {shown}\n", end="", flush=True)

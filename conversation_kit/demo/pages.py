@@ -28,7 +28,7 @@ HEADERS: Final = {
 
 
 def routes() -> list[BaseRoute]:
-    """The pages at the root, and what they are made of below ``/static``."""
+    """Return the pages at the root, and what they are made of below ``/static``."""
     folder = files("conversation_kit.demo") / "static"
     contents = {file.name: file.read_bytes() for file in folder.iterdir() if _ending(file.name) in TYPES}
 
@@ -36,7 +36,7 @@ def routes() -> list[BaseRoute]:
         return Response(contents[name], headers=HEADERS, media_type=TYPES[_ending(name)])
 
     async def page(request: Request) -> Response:
-        return served(PAGES[request.url.path])
+        return served(PAGES[request.scope["path"]])
 
     async def static(request: Request) -> Response:
         name = request.path_params["name"]

@@ -1,4 +1,4 @@
-"""Who the demo's people are, and the keys by which their pages get tokens.
+"""People of the demo, and the keys by which their pages get tokens.
 
 A page's address carries a key behind the ``#``, which browsers keep to themselves: neither the key nor a token is in any server's log.
 """
@@ -10,9 +10,9 @@ from base64 import urlsafe_b64encode
 from hashlib import sha256
 from typing import Any, Final
 
+from conversation_kit.auth import make_token
 from conversation_kit.domain.errors import Conflict, Unauthenticated
 from conversation_kit.kit import ConversationKit
-from conversation_kit.tokens import make_token
 
 APPLICATION: Final = "demo"
 NAMES: Final = {"ana": "Ana", "bo": "Bo", "cy": "Cy"}
@@ -31,12 +31,12 @@ class People:
         self._roles = {self.key(role): role for role in (*NAMES, OPERATOR, EVERYBODY)}
 
     def key(self, role: str) -> str:
-        """What the page of a role shows to get a token. It follows from the private key, so it outlives the process."""
+        """Return the key with which the page of a role gets a token. It follows from the private key, so it outlives the process."""
         digest = hmac.digest(self._private_key.encode(), f"page of {role}".encode(), sha256)
         return urlsafe_b64encode(digest[:18]).decode()
 
     def token(self, name: str | None) -> str:
-        """A token of a user, or of the admin."""
+        """Return a token of a user, or of the admin."""
         return make_token(self._private_key, APPLICATION, sub=name, ttl=TTL)
 
     async def create(self) -> None:
@@ -48,10 +48,11 @@ class People:
                 continue  # a run before this one did it
 
     async def session(self, key: str) -> dict[str, Any]:
-        """What the page with this key needs. Raises ``Unauthenticated``."""
+        """Return what the page with this key needs. Raises ``Unauthenticated``."""
         role = self._roles.get(key)
         if role is None:
-            raise Unauthenticated("This address is not complete: open one that the demo has printed.", "demo:error:unknown-key")
+            wrong = "This demo does not know the key in this address" if key else "This address is not complete"
+            raise Unauthenticated(f"{wrong}: open an address that the demo has printed.", "demo:error:unknown-key")
         if role == EVERYBODY:
             links = [{"name": name, "display_name": shown, "key": self.key(name)} for name, shown in NAMES.items()]
             return {"role": role, "people": links, "operator": self.key(OPERATOR)}

@@ -10,15 +10,14 @@ import anyio
 from anyio.abc import TaskGroup
 
 from conversation_kit.domain.errors import Conflict, ConversationKitError, Forbidden, InvalidInput, leg_not_found
-from conversation_kit.domain.ids import uuid7
 from conversation_kit.domain.models import LegStatus, Member, MemberState
-from conversation_kit.domain.reading import Page
+from conversation_kit.domain.values.ids import uuid7
 from conversation_kit.kit import ConversationKit
 
 logger = logging.getLogger("conversation_kit")
 
 RING_SECONDS: Final = 30.0
-"""How long a phone rings for nobody."""
+"""Seconds for which a phone rings for nobody."""
 
 CALL: Final = "custom:call"
 """The event that tells who called; its body has the ids of the legs and of the members whose phones they ring."""
@@ -47,15 +46,13 @@ class Phones:
 
     async def end_lost(self) -> None:
         """End the legs of a run before this one: their phones went with it."""
-        page = Page(descending=True)
-        for leg in (await self._kit.legs.list(page)).items:
+        async for leg in self._kit.legs.all():
             if leg.is_live:
                 await self._kit.legs.update(leg.id, LegStatus.FAILED)
 
     async def call(self, caller: str, conversation_id: str) -> list[str]:
         """Ring everybody else who is joined, and say so in the log. Raises ``RequestError``, such as for who is not joined."""
-        members = (await self._kit.as_user(caller).members.list(conversation_id)).items
-        joined = [member for member in members if member.state is MemberState.JOINED]
+        joined = await self._kit.as_user(caller).members.find(conversation_id, state=MemberState.JOINED)
         called = [member for member in joined if member.user_name != caller]
         if len(called) == len(joined):
             raise Forbidden("Only who is joined can call.", "event:error:not-joined")
@@ -102,7 +99,7 @@ class Phones:
             logger.debug("a phone stopped ringing: %s", error)  # answered, or over
 
     def forget(self, leg_id: str) -> None:
-        """A leg has ended, however that came about."""
+        """Forget a leg that has ended, however that came about."""
         self._lines.pop(leg_id, None)
 
     async def move(self, user: str, leg_id: str, status: str) -> None:

@@ -1,1 +1,1 @@
-"""What a conversation is and what may happen to it: standard library only, synchronous, no I/O."""
+"""Conversations and everything that may happen to them: standard library only, synchronous, no I/O."""

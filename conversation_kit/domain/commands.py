@@ -1,4 +1,4 @@
-"""What may be asked of a conversation backend: the values that ``before`` hooks see and may change.
+"""Commands to a conversation backend: the values that ``before`` hooks see and may change.
 
 ``UNCHANGED`` marks what an update leaves as it is; ``None`` clears it.
 """
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
-from conversation_kit.domain.immutable import immutable
 from conversation_kit.domain.models import JSONObject, LegStatus
+from conversation_kit.domain.values.immutable import immutable
 
 
 class _Unchanged(Enum):
@@ -43,7 +43,10 @@ class CreateConversation(Command):
 
 @dataclass(frozen=True, slots=True)
 class UpdateConversation(Command):
-    """Merge: what is ``UNCHANGED`` stays, ``None`` clears; an empty ``name`` stays too, since there must be one."""
+    """Merge: what is ``UNCHANGED`` stays, ``None`` clears; an empty ``name`` stays too, since there must be one.
+
+    ``numbers`` and ``properties`` are merged key by key.
+    """
 
     conversation_id: str
     name: Maybe[str] = UNCHANGED
@@ -55,9 +58,10 @@ class UpdateConversation(Command):
 
 @dataclass(frozen=True, slots=True)
 class DeleteConversation(Command):
-    """Remove a conversation with its members and events."""
+    """Remove a conversation with its members and events. ``is_expiry``: its ``ttl`` has run out, and nobody asked at this moment."""
 
     conversation_id: str
+    is_expiry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +72,22 @@ class CreateUser(Command):
     display_name: str | None = None
     image_url: str | None = None
     channels: JSONObject = field(default_factory=dict)
+    properties: JSONObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateUser(Command):
-    """Merge: what is ``UNCHANGED`` stays, ``None`` clears; an empty ``name`` stays too, since there must be one."""
+    """Merge: what is ``UNCHANGED`` stays, ``None`` clears; an empty ``name`` stays too, since there must be one.
+
+    ``channels`` and ``properties`` are merged key by key.
+    """
 
     user_id: str
     name: Maybe[str] = UNCHANGED
     display_name: Maybe[str | None] = UNCHANGED
     image_url: Maybe[str | None] = UNCHANGED
     channels: Maybe[JSONObject | None] = UNCHANGED
+    properties: Maybe[JSONObject | None] = UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +131,8 @@ class JoinMember(Command):
 class RemoveMember(Command):
     """Leave, decline or kick: the member's state becomes ``left``.
 
-    ``sender`` is the id of the member on whose behalf it happens, when the caller names one.
+    ``sender`` is the id of the member on whose behalf it happens, when the caller names one. Who was joined and is removed by
+    somebody else needs an invitation to join again, unless ``may_return``.
     """
 
     conversation_id: str
@@ -130,6 +140,42 @@ class RemoveMember(Command):
     sender: str | None = None
     reason_code: str | None = None
     reason_text: str | None = None
+    may_return: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BanMember(Command):
+    """Remove a user (by id or name), a member or not, and keep them out until an admin lets them in."""
+
+    conversation_id: str
+    user_id: str | None = None
+    user_name: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnbanMember(Command):
+    """Let a user (by id or name) join again."""
+
+    conversation_id: str
+    user_id: str | None = None
+    user_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockUser(Command):
+    """Let a user get no invitations from another one."""
+
+    user_id: str
+    blocked_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnblockUser(Command):
+    """Let a user get invitations from another one again."""
+
+    user_id: str
+    blocked_id: str
 
 
 @immutable
@@ -174,6 +220,16 @@ class UpdateLeg(Command):
     rate: str | None = None
     price: str | None = None
     network: str | None = None
+    duration: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MoveLeg(Command):
+    """Move a live leg into a conversation, as that of a member if one is named."""
+
+    leg_id: str
+    conversation_id: str
+    member_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +240,6 @@ class DeleteLeg(Command):
 
 
 def changed(command: Command, names: Sequence[str]) -> dict[str, Any]:
-    """The attributes among ``names`` that an update does not leave unchanged."""
+    """Return the attributes among ``names`` that an update does not leave unchanged."""
     values = {name: getattr(command, name) for name in names}
     return {name: value for name, value in values.items() if value is not UNCHANGED and not (name == "name" and value == "")}

@@ -2,7 +2,8 @@
 
     ConversationKitError
       ConfigurationError            the host wired something wrongly; raised at start, never per request
-      StorageUnavailable            the storage cannot answer now; try again
+      StorageUnavailable            the storage cannot answer now and has written nothing; try again
+        OutcomeUnknown              it was lost while it committed; look before you try again
       HookFailed                    a fail-closed ``before`` hook raised or ran out of time
       StreamEnded                   a live stream is over; has a ``code``
       RequestError                  what the caller asked for cannot be done; has a ``code``
@@ -13,8 +14,8 @@
         Conflict                    against the present state of the conversation
         Rejected                    a host's hook said no
 
-An error carries the ``code`` that clients branch on (SEMANTICS section 6) and a sentence for a person. The
-HTTP status is the door's business.
+An error carries the ``code`` that clients branch on and a sentence for a person. The
+HTTP status is the HTTP layer's business.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ class ConfigurationError(ConversationKitError):
 
 
 class StorageUnavailable(ConversationKitError):
-    """The storage cannot be reached or is too busy. Nothing was written, unless it was lost while it committed: that nobody knows."""
+    """The storage cannot be reached or is too busy. Nothing was written, unless it is an ``OutcomeUnknown``."""
+
+
+class OutcomeUnknown(StorageUnavailable):
+    """The storage was lost while it committed: all of the write is stored, or nothing of it. Repeating it may do it twice."""
 
 
 class HookFailed(ConversationKitError):
@@ -39,7 +44,7 @@ class HookFailed(ConversationKitError):
 
 
 class RequestError(ConversationKitError):
-    """What the caller asked for cannot be done.
+    """The request of a caller cannot be carried out.
 
     ``code`` is ``<area>:error:<what>``; ``description`` a sentence that says what to do.
     """
@@ -109,52 +114,52 @@ class StreamEnded(ConversationKitError):
 
 
 def too_slow() -> StreamEnded:
-    """A subscriber that takes its events more slowly than they come."""
+    """Return the error for a subscriber that takes its events more slowly than they come."""
     return StreamEnded("More was waiting for you than may wait: go on after the last id that you got.", "stream:error:too-slow")
 
 
 def stopping() -> StreamEnded:
-    """The server goes."""
+    """Return the error for the streams of a server that stops."""
     return StreamEnded("This server stops: go on after the last id that you got.", "stream:error:stopping", is_stop=True)
 
 
 def invalid_cursor(after: object) -> InvalidInput:
-    """A position that the log does not have."""
+    """Return the error for a position that the log does not have."""
     return InvalidInput(
         {"after": f"must be the id of an event of this conversation, or 0: {after!r:.40} is none"}, "event:error:invalid-cursor"
     )
 
 
 def conversation_not_found() -> NotFound:
-    """Missing and forbidden conversations answer alike."""
+    """Return the error for a conversation: missing and forbidden ones answer alike."""
     return NotFound("The conversation does not exist, or you have no access to it.", "conversation:error:not-found")
 
 
 def member_not_found(member_id: str) -> NotFound:
-    """No such member in the conversation."""
+    """Return the error for a member that the conversation does not have."""
     return NotFound(f"The conversation has no member {member_id!r}.", "member:error:not-found")
 
 
 def user_not_found(which: str) -> NotFound:
-    """No such user in the application."""
+    """Return the error for a user that the application does not have."""
     return NotFound(f"The application has no user {which!r}.", "user:error:not-found")
 
 
 def event_not_found(event_id: object) -> NotFound:
-    """No such event in the conversation."""
+    """Return the error for an event that the conversation does not have."""
     return NotFound(f"The conversation has no event {event_id}.", "event:error:not-found")
 
 
 def leg_not_found(leg_id: str) -> NotFound:
-    """No such leg in the application."""
+    """Return the error for a leg that the application does not have."""
     return NotFound(f"The application has no leg {leg_id!r}.", "leg:error:not-found")
 
 
 def not_joined() -> Forbidden:
-    """Events are for joined members."""
+    """Return the error for a caller who is no joined member and asks for events."""
     return Forbidden("Only a joined member may do this: join the conversation first.", "event:error:not-joined")
 
 
 def duplicate_name(noun: str, name: str) -> Conflict:
-    """``noun`` is ``conversation`` or ``user``."""
+    """Return the error for a name that is taken; ``noun`` is ``conversation`` or ``user``."""
     return Conflict(f"The {noun} name {name!r} is taken: choose another one.", f"{noun}:error:duplicate-name")

@@ -1,19 +1,17 @@
-"""Which events clients may post, and what their bodies must hold (SEMANTICS 3.1, 3.2)."""
+"""Types of events that clients may post, and the rules for their bodies."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 
 from conversation_kit.domain.errors import ConfigurationError, InvalidInput
-from conversation_kit.domain.events import is_tombstone
 from conversation_kit.domain.models import JSONObject, ReceiptKind
 
 MAX_CUSTOM_BODY = 4096
 """Bytes of a custom event's body in UTF-8."""
 
-_CUSTOM = re.compile(r"custom:[A-Za-z0-9_-]{1,93}")
+_CUSTOM = re.compile(r"custom:[A-Za-z0-9_.:-]{1,93}")
 _DIGITS = re.compile(r"[0-9a-dA-D#*p]{1,45}")
 
 _SUFFIXED = {
@@ -32,7 +30,7 @@ _SUFFIXED = {
 STORED = frozenset(stem + suffix for stem, suffixes in _SUFFIXED.items() for suffix in suffixes) | {"audio:dtmf"}
 EPHEMERAL = frozenset({"text:typing:on", "text:typing:off", "ephemeral"})
 KIT_MADE = ("member:", "conversation:", "event:", "leg:", "rtc:", "sip:", "app:")
-"""How the types begin that only the server makes."""
+"""Beginnings of the types that only the server makes."""
 
 MAX_TYPE = 100
 MESSAGES = frozenset({"text", "image", "message"})
@@ -42,14 +40,26 @@ MEDIA_SWITCHES = {
     "audio:earmuff:on": ("earmuffed", True),
     "audio:earmuff:off": ("earmuffed", False),
 }
-"""What such an event sets in the ``audio_settings`` of the member it is meant for."""
+"""Setting in the ``audio_settings`` of the member that such an event is meant for, and the value that the event gives it."""
 
-_RECEIPTS = {"delivered": ReceiptKind.DELIVERED, "seen": ReceiptKind.SEEN}
+MADE = frozenset(
+    {
+        *("member:invited", "member:joined", "member:left", "member:media", "member:banned", "member:unbanned"),
+        *("conversation:updated", "event:delete", "leg:status:update", "rtc:transfer", "rtc:hangup", "sip:hangup"),
+    }
+)
+"""Types of the events that the kit itself appends."""
+
+_RECEIPTS = {
+    f"{stem}:{suffix}": kind
+    for stem in ("text", "image", "message", "event")
+    for suffix, kind in (("delivered", ReceiptKind.DELIVERED), ("seen", ReceiptKind.SEEN))
+}
 
 
 def check_type(type: str, registered: Collection[str] = ()) -> None:
-    """Whether a client may post this type: one of the API's, ``custom:<name>``, or one that the host registered."""
-    if type in STORED or type in EPHEMERAL or type in registered or _CUSTOM.fullmatch(type):
+    """Raise ``InvalidInput`` unless clients may post this type: one of the API's, ``custom:<name>``, or one that the host registered."""
+    if type in STORED or type in EPHEMERAL or type in registered or is_custom(type):
         return
     raise InvalidInput(
         {"type": f"{type[:100]!r} is not a type that clients may send: use text, image, custom:<name> or another of the API's"},
@@ -57,14 +67,19 @@ def check_type(type: str, registered: Collection[str] = ()) -> None:
     )
 
 
+def is_custom(type: str) -> bool:
+    """Tell whether this is ``custom:`` and a name that clients may make up."""
+    return _CUSTOM.fullmatch(type) is not None
+
+
 def check_body(type: str, body: JSONObject) -> None:
-    """Whether the body holds what the type's effect depends on."""
+    """Raise ``InvalidInput`` unless the body holds everything that the type's effect depends on."""
     problem = None
     if type == "text" and isinstance(body, dict) and isinstance(body.get("text"), str) and "timestamp" not in body:
         return
     if not isinstance(body, Mapping):
         problem = {"body": "must be an object"}
-    elif is_tombstone(body):
+    elif is_tombstone(type, body):
         problem = {"body.timestamp": "with deleted in it is what the server leaves of a deleted event"}
     elif type == "text" and not isinstance(body.get("text"), str):
         problem = {"body.text": "must be a string"}
@@ -79,13 +94,12 @@ def check_body(type: str, body: JSONObject) -> None:
 
 
 def receipt_kind(type: str) -> ReceiptKind | None:
-    """Which kind of receipt an event of this type is, if it is one."""
-    stem, _, suffix = type.partition(":")
-    return _RECEIPTS.get(suffix) if stem in ("text", "image", "message", "event") else None
+    """Return the kind of receipt that an event of this type is, or ``None`` if it is none."""
+    return _RECEIPTS.get(type)
 
 
 def receipt_target(body: JSONObject) -> int | None:
-    """The id of the event that a receipt is about: an integer or a numeric string."""
+    """Return the id of the event that a receipt is about, given as an integer or a numeric string, or ``None`` if there is none."""
     value = body.get("event_id")
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 15:
         value = int(value)
@@ -95,24 +109,31 @@ def receipt_target(body: JSONObject) -> int | None:
 
 
 def is_message(type: str, registered: Collection[str] = ()) -> bool:
-    """Whether events of this type are what people said, and not what the log records: those can be deleted, and be unread.
+    """Tell whether events of this type are messages of people, not records of the log: messages can be deleted, and be unread.
 
     A host may register types of the API too, which does not make messages of receipts or of what is not kept.
     """
     return type in MESSAGES or type.startswith("custom:") or (type in registered and type not in EPHEMERAL and receipt_kind(type) is None)
 
 
-def is_ephemeral(data: str) -> bool:
-    """Whether this is the JSON of an ephemeral event, and of nothing that a log would have to hold."""
-    try:
-        fields = json.loads(data)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(fields, dict) and fields.get("type") in EPHEMERAL and "id" not in fields and isinstance(fields.get("body"), dict)
+def is_recorded(type: str) -> bool:
+    """Return whether events of this type are the kit's own records, such as ``member:left``, which no client writes."""
+    return type.startswith(KIT_MADE) and type not in STORED
+
+
+def is_tombstone(type: str, body: JSONObject) -> bool:
+    """Return whether this is what deleteEvent leaves of an event's body. No client may post it.
+
+    Nothing but ``timestamp.deleted`` is left of what a client wrote, and ids and states beside it of the kit's own records.
+    """
+    times = body.get("timestamp")
+    return isinstance(times, Mapping) and "deleted" in times and (len(body) == 1 or is_recorded(type))
 
 
 def check_registered(types: Iterable[str]) -> frozenset[str]:
-    """The event types that a host adds. None may be one that the kit itself makes, or clients could forge what the log records.
+    """Return the event types that a host adds.
+
+    None may be one that the kit itself makes, or clients could forge what the log records.
 
     Raises ``ConfigurationError``.
     """
@@ -120,8 +141,7 @@ def check_registered(types: Iterable[str]) -> frozenset[str]:
         raise ConfigurationError(f"event_types= takes several types, such as [{types!r}].")
     registered = frozenset(types)
     for type in registered:
-        made = type.startswith(KIT_MADE) and type not in STORED
-        if made or not type.isprintable() or not 0 < len(type) <= MAX_TYPE:
+        if is_recorded(type) or not type.isprintable() or not 0 < len(type) <= MAX_TYPE:
             raise ConfigurationError(
                 f"event_types= may not hold {type!r}: such events are the kit's own, or it is not 1 to {MAX_TYPE} printable characters."
             )

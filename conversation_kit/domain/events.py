@@ -10,16 +10,18 @@ from datetime import datetime
 from json.encoder import encode_basestring as quoted
 from typing import Any, Final
 
-from conversation_kit.domain.immutable import immutable
+from conversation_kit.domain.event_types import is_tombstone
 from conversation_kit.domain.models import JSONObject, Receipt, ReceiptKind
-from conversation_kit.domain.times import parse_instant, to_text
-from conversation_kit.domain.values import to_json
+from conversation_kit.domain.reading import RECEIPT_BYTES, fitting
+from conversation_kit.domain.values.checks import to_json
+from conversation_kit.domain.values.immutable import immutable
+from conversation_kit.domain.values.times import parse_instant, to_text
 
 SEPARATOR: Final = ",\n"
-"""What stands between the events of a page: no compact JSON text has a line break, so that a page can be taken apart again."""
+"""Separator of the events of a page: no compact JSON text has a line break, so that a page can be taken apart again."""
 
 HREF: Final = '"\\/'
-"""How the ``href`` in an event's ``data`` begins: a JSON string that begins with an escaped slash, which the kit writes nowhere else."""
+"""Beginning of the ``href`` in an event's ``data``: a quotation mark and an escaped slash, which the kit writes nowhere else."""
 
 _HREF = re.compile(re.escape(HREF))
 
@@ -32,7 +34,8 @@ class Event:
     and not kept. ``data`` is the JSON text with ``id``, ``type``, ``from``, ``to``, ``timestamp``, ``body`` and ``href``
     (in this order, absent keys left out) that every reader gets; the other attributes are read from it. Only the ``href``
     depends on who reads it: see ``located``. ``messages`` says how many of the conversation's messages lie at this event
-    or before; it is known of events that are new or in a ``Scene``, and no part of what an event is.
+    or before, or were deleted behind it: how many there are not to read for who has read this far. It is known of events that are new or
+    in a ``Scene``, and no part of what an event is.
     """
 
     application_id: str
@@ -97,19 +100,19 @@ class Event:
 
     @property
     def body(self) -> dict[str, Any]:
-        """What the event says; ``{"timestamp": {"deleted": ...}}`` once it was deleted."""
+        """Body of the event; ``{"timestamp": {"deleted": ...}}`` once it was deleted."""
         body: dict[str, Any] = self.fields["body"]
         return body
 
     @property
     def timestamp(self) -> datetime:
-        """When it was made."""
+        """Time at which the event was made."""
         return parse_instant(self.fields["timestamp"])
 
     @property
     def is_deleted(self) -> bool:
-        """Whether the event is a tombstone (SEMANTICS 3.4)."""
-        return is_tombstone(self.body)
+        """True if the event was emptied by deleteEvent."""
+        return is_tombstone(self.type, self.body)
 
     @property
     def state(self) -> dict[str, dict[str, str]]:
@@ -122,7 +125,9 @@ class EventPage:
     """Some events of one conversation as stored.
 
     ``ids`` are theirs, in the order of the page; ``text`` is the ``data`` of all of them with ``SEPARATOR`` between; ``receipts`` are
-    by event id.
+    by event id. ``is_cut`` says that it ends before the range does, because of ``max_bytes``.
+    ``rendered`` is for who answers with it: the JSON made of it last, with the address that this began its hrefs with. A storage may hand
+    out the same page again and again.
     """
 
     application_id: str
@@ -130,6 +135,31 @@ class EventPage:
     ids: Sequence[int]
     text: str
     receipts: Mapping[int, Sequence[Receipt]] = field(default_factory=dict)
+    is_cut: bool = False
+    rendered: tuple[str, bytes] | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        application_id: str,
+        conversation_id: str,
+        ids: Sequence[int],
+        texts: Sequence[str],
+        receipts: Mapping[int, Sequence[Receipt]],
+        max_bytes: int | None,
+    ) -> EventPage:
+        """Return a page of these events, each with its ``data``, as far as they fit into ``max_bytes``."""
+        text = SEPARATOR.join(texts)
+        # No character has more than four bytes. One look at all of it: one at each text takes as long as joining them.
+        weight = 4 * len(text) + (RECEIPT_BYTES * sum(map(len, receipts.values())) if receipts else 0)
+        if max_bytes is not None and weight > max_bytes:
+            sizes = (len(text.encode()) + RECEIPT_BYTES * len(receipts.get(id, ())) for id, text in zip(ids, texts, strict=True))
+            count = fitting(sizes, max_bytes)
+            if count < len(ids):
+                ids, texts = ids[:count], texts[:count]
+                receipts = {id: receipts[id] for id in ids if id in receipts}
+                return cls(application_id, conversation_id, ids, SEPARATOR.join(texts), receipts, is_cut=True)
+        return cls(application_id, conversation_id, ids, text, receipts)
 
     @property
     def rows(self) -> list[tuple[int, str]]:
@@ -137,18 +167,18 @@ class EventPage:
         return list(zip(self.ids, self.text.split(SEPARATOR), strict=True)) if self.ids else []
 
     def events(self) -> list[Event]:
-        """The events as such."""
+        """Return the events as ``Event`` objects."""
         return [Event(self.application_id, self.conversation_id, id, data, self.receipts.get(id, ())) for id, data in self.rows]
 
 
 def located(text: str, prefix: str) -> str:
-    """The ``data`` of one or many events with hrefs that begin with ``prefix``, which is a URL."""
+    """Return the ``data`` of one or many events with hrefs that begin with ``prefix``, which is a URL."""
     # Not str.replace, which takes twice as long over a page: it stops at every quotation mark.
     return _HREF.sub('"' + prefix.replace("\\", "%5C"), text)
 
 
 def located_page(text: str, count: int, prefix: str) -> bytes:
-    """The ``data`` of ``count`` events as ``located`` has them, in UTF-8; ``prefix`` ends with a slash."""
+    """Return the ``data`` of ``count`` events as ``located`` has them, in UTF-8; ``prefix`` ends with a slash."""
     # One byte is replaced in a fifth of the time that a pattern takes. When there were no more of them than hrefs, all were those of hrefs:
     # each event has one.
     raw = text.encode()
@@ -157,14 +187,8 @@ def located_page(text: str, count: int, prefix: str) -> bytes:
     return page if len(page) == len(raw) + count * (len(base) - 1) else located(text, prefix).encode()
 
 
-def is_tombstone(body: JSONObject) -> bool:
-    """Whether this is what the server leaves of a deleted event's body; no client may post it."""
-    times = body.get("timestamp")
-    return len(body) == 1 and isinstance(times, Mapping) and "deleted" in times
-
-
 def receipts_state(receipts: Sequence[Receipt]) -> dict[str, dict[str, str]]:
-    """The ``state`` of an event with these receipts; empty when there are none."""
+    """Return the ``state`` of an event with these receipts; empty when there are none."""
     state: dict[str, dict[str, str]] = {}
     for receipt in receipts:
         state.setdefault(ReceiptKind(receipt.kind).value, {})[receipt.member_id] = to_text(receipt.timestamp)

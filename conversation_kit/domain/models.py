@@ -10,16 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from conversation_kit.domain.immutable import immutable
+from conversation_kit.domain.values.immutable import immutable
 
 JSONObject: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody of one application. ``name`` is unique there and is what a token's ``sub`` carries."""
+    """Somebody of one application. ``name`` is unique there and is what a token's ``sub`` carries.
+
+    Tokens that were made before ``tokens_since`` are revoked.
+    """
 
     application_id: str
     id: str
@@ -29,6 +32,8 @@ class User:
     image_url: str | None = None
     channels: JSONObject = field(default_factory=dict)
     updated: datetime | None = None
+    tokens_since: datetime | None = None
+    properties: JSONObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Conversation:
 
 
 def at_sequence(conversation: Conversation, sequence_number: int, messages: int) -> Conversation:
-    """The conversation when the last event has this id, and so many are messages."""
+    """Return the conversation as it is when the last event has this id, and so many events are messages."""
     # What dataclasses.replace does, at a tenth of the time: this happens for every message.
     copy = object.__new__(Conversation)
     object.__setattr__(copy, "__dict__", {**conversation.__dict__, "sequence_number": sequence_number, "messages": messages})
@@ -68,7 +73,7 @@ def at_sequence(conversation: Conversation, sequence_number: int, messages: int)
 
 
 class MemberState(StrEnum):
-    """The states a membership passes through; ``left`` is final (SEMANTICS 2.1)."""
+    """The states a membership passes through; ``left`` is final."""
 
     INVITED = "invited"
     JOINED = "joined"
@@ -80,7 +85,7 @@ ACTIVE = frozenset({MemberState.INVITED, MemberState.JOINED})
 
 @immutable
 class Pointer:
-    """How far a member has read: up to the event ``seen``. ``seen_messages`` of the conversation's messages lie there or before."""
+    """Position up to which a member has read: the event ``seen``. ``seen_messages`` of the conversation's messages lie there or before."""
 
     member_id: str
     seen: int
@@ -93,6 +98,7 @@ class Member:
 
     ``channel`` always has a ``type``; ``leg_id`` and ``leg_ids`` in it are the server's.
     ``initiator`` tells per state who brought the member there (``{"joined": {"isSystem": true}}``).
+    ``user_name``, ``display_name`` and ``image_url`` are those of the user, and follow when the user changes.
     ``invited_by`` is the inviter's user id, ``None`` when an admin invited. ``since`` is the id of the event with which
     the membership began, 0 when that was before there were pointers; ``seen`` and ``seen_messages`` are as in ``Pointer``.
     """
@@ -111,13 +117,15 @@ class Member:
     invited: datetime | None = None
     joined: datetime | None = None
     left: datetime | None = None
+    display_name: str | None = None
+    image_url: str | None = None
     since: int = 0
     seen: int = 0
     seen_messages: int = 0
 
     @property
     def is_active(self) -> bool:
-        """Whether the member is invited or joined."""
+        """True while the member is invited or joined."""
         return self.state is not MemberState.LEFT
 
     @property
@@ -127,7 +135,7 @@ class Member:
 
 
 def at_pointer(member: Member, seen: int, seen_messages: int) -> Member:
-    """The member when it has read so far."""
+    """Return the member as it is when it has read so far."""
     # As above: this happens for every message too.
     copy, values = object.__new__(Member), member.__dict__.copy()
     values["seen"], values["seen_messages"] = seen, seen_messages
@@ -136,12 +144,49 @@ def at_pointer(member: Member, seen: int, seen_messages: int) -> Member:
 
 
 def unread(conversation: Conversation, member: Member) -> int:
-    """How many of the conversation's messages lie behind the member's read pointer; both are of one instant."""
+    """Return the number of the conversation's messages after the member's read pointer; both are of one instant."""
     return conversation.messages - member.seen_messages
 
 
+class ExclusionKind(StrEnum):
+    """Why somebody may not join: ``removed`` ends with the next invitation, ``banned`` with one by an admin."""
+
+    REMOVED = "removed"
+    BANNED = "banned"
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A user who may not join a conversation of their own accord. There is at most one for each conversation and user.
+
+    ``excluded_by`` is the id of the user who saw to it, ``None`` for an admin. ``reason`` is text for people.
+    """
+
+    application_id: str
+    conversation_id: str
+    user_id: str
+    kind: ExclusionKind
+    created: datetime
+    excluded_by: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A user who wants no invitations from another one, whose id is ``blocked_id``."""
+
+    application_id: str
+    user_id: str
+    blocked_id: str
+    created: datetime
+
+
+JoinPolicy: TypeAlias = Literal["anyone", "invited"]
+"""Users who may join a conversation of their own accord: all users of the application that know its id, or those who are invited."""
+
+
 class ReceiptKind(StrEnum):
-    """How far an event got; the values are the keys of an event's ``state`` (SEMANTICS 1.1 #9)."""
+    """Kind of a receipt: delivered or seen. The values are the keys of an event's ``state``."""
 
     DELIVERED = "delivered_to"
     SEEN = "seen_by"
@@ -149,7 +194,7 @@ class ReceiptKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """That a member got or saw an event; ``receipt_id`` is the id of the event that said so."""
+    """Notice that a member got or saw an event; ``receipt_id`` is the id of the event that said so."""
 
     conversation_id: str
     event_id: int
@@ -160,7 +205,7 @@ class Receipt:
 
 
 class LegStatus(StrEnum):
-    """The status of a call leg (SEMANTICS section 4)."""
+    """The status of a call leg."""
 
     STARTED = "started"
     RINGING = "ringing"
@@ -209,5 +254,5 @@ class Leg:
 
     @property
     def is_live(self) -> bool:
-        """Whether the leg has not ended yet."""
+        """True until the leg has ended."""
         return self.status in LIVE

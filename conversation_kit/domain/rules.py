@@ -1,13 +1,12 @@
-"""Who may do what, and which step may follow which: pure functions, each decision in one place.
+"""Rights and life cycles: who may do what, and which step may follow which. Pure functions, each decision in one place.
 
-Sources are the sections of the API's semantics that DESIGN's readings settle: membership life cycle 2.1,
-the matrix of rights 2.3, legs 4.
+``docs/auth.md`` has the table of rights, ``docs/api.md`` the life cycle of a member.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 
 from conversation_kit.domain.errors import (
     Conflict,
@@ -18,36 +17,19 @@ from conversation_kit.domain.errors import (
     member_not_found,
     not_joined,
 )
-from conversation_kit.domain.models import Conversation, JSONObject, LegStatus, Member, MemberState, User
+from conversation_kit.domain.event_types import is_recorded, receipt_kind
+from conversation_kit.domain.events import Event
+from conversation_kit.domain.models import Conversation, ExclusionKind, JoinPolicy, Member, MemberState, User
+from conversation_kit.domain.principals import InvitationLimits
 from conversation_kit.domain.reading import Access
 from conversation_kit.domain.scene import Scene
 
-CHANNEL_TYPES = ("app", "phone", "sip", "websocket", "vbc")
-
-_UNANSWERED = frozenset(
-    {
-        LegStatus.ANSWERED,
-        LegStatus.MACHINE,
-        LegStatus.COMPLETED,
-        LegStatus.FAILED,
-        LegStatus.TIMEOUT,
-        LegStatus.UNANSWERED,
-        LegStatus.REJECTED,
-        LegStatus.BUSY,
-        LegStatus.CANCELLED,
-    }
-)
-LEG_FLOW: Mapping[LegStatus, frozenset[LegStatus]] = {
-    LegStatus.STARTED: _UNANSWERED | {LegStatus.RINGING},
-    LegStatus.RINGING: _UNANSWERED,
-    LegStatus.ANSWERED: frozenset({LegStatus.MACHINE, LegStatus.COMPLETED, LegStatus.FAILED}),
-    LegStatus.MACHINE: frozenset({LegStatus.ANSWERED, LegStatus.COMPLETED, LegStatus.FAILED}),
-}
-"""Which status may follow which; nothing follows an ended leg's (SEMANTICS section 4)."""
+CREATION_LEEWAY = timedelta(seconds=60)
+"""Time by which a user may be created later than its token: the clocks of two servers differ."""
 
 
 def check_access(access: Access, conversation: Conversation | None, user: User | None, memberships: Sequence[Member]) -> None:
-    """Whether ``access`` may read ``conversation``; every storage asks this before it answers.
+    """Check that ``access`` may read ``conversation``; every storage asks this before it answers.
 
     ``user`` is the one named by ``access``, ``memberships`` that user's invited and joined ones in the conversation.
     Missing, expired and foreign conversations are all ``NotFound``; a member in too early a state is ``Forbidden``.
@@ -58,6 +40,8 @@ def check_access(access: Access, conversation: Conversation | None, user: User |
         expires_at=conversation.expires_at if conversation is not None else None,
         created_by=conversation.created_by if conversation is not None else None,
         user_id=user.id if user is not None else None,
+        user_created=user.created if user is not None else None,
+        tokens_since=user.tokens_since if user is not None else None,
         states=[member.state for member in memberships],
     )
 
@@ -69,14 +53,18 @@ def check_reader(
     expires_at: datetime | None,
     created_by: str | None,
     user_id: str | None,
+    user_created: datetime | None,
+    tokens_since: datetime | None,
     states: Collection[MemberState],
 ) -> None:
-    """The same as ``check_access``, for a storage that has looked up no more than this takes."""
-    if access.user_name is not None and user_id is None:
-        raise unknown_caller(access.user_name)
+    """Check the same as ``check_access``, for a storage that has looked up no more than this takes."""
+    if access.user_name is not None:
+        if user_id is None or user_created is None:
+            raise unknown_caller(access.user_name)
+        check_issued(access.issued_at, user_created, tokens_since)
     if not exists or (expires_at is not None and expires_at <= access.now):
         raise conversation_not_found()
-    if user_id is None or not access.states.isdisjoint(states):
+    if user_id is None or access.unrestricted or not access.states.isdisjoint(states):
         return
     created = created_by == user_id
     if access.creator and created:
@@ -85,17 +73,39 @@ def check_reader(
 
 
 def is_expired(conversation: Conversation, now: datetime) -> bool:
-    """Whether its ``ttl`` has run out."""
+    """Tell whether the conversation's ``ttl`` has run out."""
     return conversation.expires_at is not None and conversation.expires_at <= now
 
 
 def unknown_caller(name: str) -> Unauthenticated:
-    """A token's ``sub`` must be the name of a user that exists."""
+    """Return the error for a token whose ``sub`` is not the name of a user that exists."""
     return Unauthenticated(f"The token's sub {name!r} is not the name of a user of this application: create the user first.")
 
 
+def require_caller(user: User | None, name: str, issued_at: datetime | None) -> User:
+    """Return the user who acts by the name ``name``, with credentials made at ``issued_at``. Raises ``Unauthenticated``."""
+    if user is None:
+        raise unknown_caller(name)
+    if issued_at is not None:
+        check_issued(issued_at, user.created, user.tokens_since)
+    return user
+
+
+def check_issued(issued_at: datetime | None, created: datetime, tokens_since: datetime | None) -> None:
+    """Refuse credentials from before their user was created, which were somebody else's of that name, and revoked ones.
+
+    ``None`` are credentials that no time is known of: a host's own login. Clocks may differ by ``CREATION_LEEWAY``.
+    """
+    if issued_at is None:
+        return
+    if issued_at < created and issued_at < created - CREATION_LEEWAY:
+        raise Unauthenticated("The token is older than the user of this name: get a new one.")
+    if tokens_since is not None and issued_at < tokens_since:
+        raise Unauthenticated("The token has been revoked: get a new one.")
+
+
 def require_joined(scene: Scene, caller: User, sender: str | None, field: str) -> Member:
-    """The joined member for which ``caller`` acts: the one named by ``sender``, else the only one there is."""
+    """Return the joined member for which ``caller`` acts: the one named by ``sender``, else the only one there is."""
     named = scene.member(sender) if sender is not None else None
     if named is not None and named.user_id == caller.id and named.state is MemberState.JOINED:
         return named
@@ -116,7 +126,7 @@ def require_joined(scene: Scene, caller: User, sender: str | None, field: str) -
 
 
 def acting_member(scene: Scene, named: str | None, field: str, *, free: bool) -> Member | None:
-    """The joined member on whose behalf something happens; ``None`` for an admin who names none.
+    """Return the joined member on whose behalf something happens; ``None`` for an admin who names none.
 
     A user acts as its own member only, also when ``free``, that is, when an ``authorize`` callable lifted the need to be joined.
     """
@@ -134,8 +144,25 @@ def acting_member(scene: Scene, named: str | None, field: str, *, free: bool) ->
     return require_joined(scene, caller, named, field)
 
 
+def check_deletion(scene: Scene, event: Event, *, free: bool) -> None:
+    """Raise ``Forbidden`` unless the caller may empty this event (deleteEvent; docs/api.md, Events).
+
+    Its author may, of what clients write; ``free`` callers may empty the kit's own records too, which can hold a member's words.
+    """
+    if receipt_kind(event.type) is not None or event.type == "event:delete":
+        raise Forbidden(f"Events of type {event.type!r} hold nothing but an id, and stay.", "event:error:permission-denied")
+    if free:
+        return
+    author = scene.member(event.sender) if event.sender is not None else None
+    if is_recorded(event.type) or author is None or scene.caller is None or author.user_id != scene.caller.id:
+        raise Forbidden("Only the author or an admin deletes an event.", "event:error:permission-denied")
+
+
 def require_member(scene: Scene, member_id: str) -> Member:
-    """The member that a path or a body names."""
+    """Return the member that a path or a body names.
+
+    Raises ``member_not_found``.
+    """
     member = scene.member(member_id)
     if member is None:
         raise member_not_found(member_id)
@@ -143,26 +170,63 @@ def require_member(scene: Scene, member_id: str) -> Member:
 
 
 def require_present(member: Member) -> Member:
-    """A member that has not left."""
+    """Return the member, or raise ``Conflict`` if it has left."""
     if not member.is_active:
         raise Conflict(f"Member {member.id!r} has left.", "conversation:error:invalid-member-state")
     return member
 
 
-def check_channel(channel: JSONObject) -> None:
-    """A channel's type, and those of its ends, must be known ones."""
-    for name, part in (("channel", channel), ("channel.from", channel.get("from")), ("channel.to", channel.get("to"))):
-        if part is None:
-            continue
-        kind = part.get("type") if isinstance(part, Mapping) else None
-        if kind is None and name != "channel" and isinstance(part, Mapping):
-            continue
-        if kind not in CHANNEL_TYPES:
-            raise InvalidInput({f"{name}.type": f"must be one of {', '.join(CHANNEL_TYPES)}"}, "conversation:error:invalid-channel")
+def check_admission(scene: Scene, user: User, invited: Member | None, policy: JoinPolicy, *, free: bool) -> None:
+    """Check that ``user`` may join, by the invitation ``invited`` or without one.
+
+    A refused user is told that there is no such conversation; one who was removed, but is a member over another channel, is told so.
+    ``free`` is the caller whom an ``authorize`` callable allows to join; a ban holds for it too. Admins are not asked.
+    """
+    exclusion, conversation = scene.exclusion, scene.conversation
+    if exclusion is not None and exclusion.kind is ExclusionKind.BANNED:
+        raise conversation_not_found()
+    if free or invited is not None or (conversation is not None and conversation.created_by == user.id):
+        return
+    present = scene.members_of(user)
+    if exclusion is not None:
+        raise Forbidden("You were removed: ask for an invitation.", "member:error:removed") if present else conversation_not_found()
+    if policy == "invited" and not present:
+        raise conversation_not_found()
+
+
+def check_invitation(scene: Scene, limits: InvitationLimits, *, free: bool) -> None:
+    """Check that the calling user may invite the user acted upon; ``free`` lifts the limits.
+
+    Admins are not asked.
+    """
+    if scene.exclusion is not None and scene.exclusion.kind is ExclusionKind.BANNED:
+        raise Forbidden("The user is banned from the conversation: only an admin may invite them.", "member:error:banned")
+    found = scene.invitations
+    if found.is_blocked:
+        raise Forbidden("The user takes no invitations from you.", "invitation:error:blocked")
+    if free:
+        return
+    if found.sent >= limits.sent:
+        raise Conflict(
+            f"You have {found.sent} invitations that wait for an answer, which is as many as you may: take some back.",
+            "invitation:error:too-many-sent",
+        )
+    if found.received >= limits.received:
+        raise Conflict(
+            f"The user has {found.received} invitations to answer, which is as many as they may have.", "invitation:error:too-many-received"
+        )
+
+
+def check_switch(scene: Scene, member: Member, type: str, *, free: bool) -> None:
+    """Raise ``Forbidden`` unless the caller may switch this of ``member``: members mute each other, all else is a member's own."""
+    caller = scene.caller
+    if free or caller is None or member.user_id == caller.id or type == "audio:mute:on":
+        return
+    raise Forbidden("A member may mute others, but not unmute or earmuff them.", "event:error:permission-denied")
 
 
 def check_vacancy(scene: Scene, user: User, channel_type: str, *, joining: bool, limit: int) -> None:
-    """Whether ``user`` may become a member over this type of channel: one membership for each (SEMANTICS 1.1 #21)."""
+    """Raise ``Conflict`` unless ``user`` may become a member over this type of channel: one membership for each, ``limit`` in all."""
     for member in scene.members_of(user):
         if member.channel_type == channel_type:
             if joining and member.state is MemberState.JOINED:
@@ -178,14 +242,7 @@ def check_vacancy(scene: Scene, user: User, channel_type: str, *, joining: bool,
 
 
 def already_joined(member: Member) -> Conflict:
-    """Joining what is joined."""
+    """Return the error for joining again over a type of channel."""
     return Conflict(
         f"This user already has a member joined in {member.channel_type!r} type: {member.id}.", "conversation:error:member-already-joined"
     )
-
-
-def check_leg_step(old: LegStatus, new: LegStatus) -> None:
-    """Whether a leg may go from ``old`` to ``new``."""
-    if new not in LEG_FLOW.get(old, frozenset()):
-        code = "leg:error:invalid-action" if old in LEG_FLOW else "leg:error:complete"
-        raise Conflict(f"A leg that is {old} cannot become {new}.", code)

@@ -1,13 +1,16 @@
-"""What happened: announced to receivers after the commit.
+"""Signals that are announced to receivers after the commit.
 
 Every signal names its application; models are as they were right after the change.
 """
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from conversation_kit.domain.events import Event
-from conversation_kit.domain.immutable import immutable
 from conversation_kit.domain.models import Conversation, Leg, Member, User
+from conversation_kit.domain.principals import Principal
+from conversation_kit.domain.values.immutable import immutable
 
 
 @immutable
@@ -111,9 +114,31 @@ class LegStarted(LegSignal):
 
 @immutable
 class LegUpdated(LegSignal):
-    """A live leg moved on or learnt something about itself."""
+    """A live leg moved on or was moved, or the carrier said more of one, such as the price of one that has ended."""
 
 
 @immutable
 class LegTerminated(LegSignal):
-    """A leg ended; ``leg.status`` says how."""
+    """A leg ended, once; ``leg.status`` says how."""
+
+
+@immutable
+class RequestRefused:
+    """Somebody was refused something, over HTTP or a WebSocket: with 401, 403 or 429.
+
+    Nothing was committed, so it is no ``Signal``: receivers of all signals are not told of it.
+
+    ``principal`` is ``None`` for somebody whom nobody knows, and then ``application_id`` is empty. ``operation`` is the operationId of the
+    API if it was known so far. ``unrecorded`` is how many refusals before this one were too many to be told.
+    """
+
+    application_id: str
+    principal: Principal | None
+    operation: str | None
+    code: str
+    status: int
+    unrecorded: int = 0
+
+
+Announcement: TypeAlias = Signal | RequestRefused
+"""Signal or refused request that receivers can be told of."""

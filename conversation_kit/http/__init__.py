@@ -1,1 +1,1 @@
-"""The door: the only place that knows Starlette and pydantic."""
+"""The HTTP layer: the only place that knows Starlette and pydantic."""

@@ -1,4 +1,4 @@
-"""Where a feed stands: a position in each of its conversations, and the text that says so."""
+"""The cursor of a feed: a position in each of its conversations, and the text that says so."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from collections.abc import Iterator
 from hashlib import blake2b
 
 from conversation_kit.domain.errors import InvalidInput
+from conversation_kit.domain.values.epochs import FIRST_EPOCH, other_log
 
-VERSION = 1
+VERSION = 2
+BEFORE_EPOCHS = 1
 MARK = 6
 """Bytes that stand for a conversation: enough that no two of a user's are taken for one."""
 
 OWNER = 4
 """Bytes that stand for the user: a cursor that got into the wrong hands is noticed."""
+
+EPOCH = 4
+"""Bytes that stand for the epoch of the log."""
 
 MAX_POSITION = 2**53
 BEGINNING = "0"
@@ -26,8 +31,8 @@ class Cursor:
 
     __slots__ = ("_entries", "_start")
 
-    def __init__(self, application_id: str, user_id: str) -> None:
-        self._start = _start(application_id, user_id)
+    def __init__(self, application_id: str, user_id: str, epoch: str = FIRST_EPOCH) -> None:
+        self._start = bytes((VERSION,)) + _owner(application_id, user_id) + _epoch(epoch)
         self._entries: dict[str, bytes] = {}
 
     def move(self, conversation_id: str, position: int) -> None:
@@ -41,38 +46,51 @@ class Cursor:
 
     @property
     def text(self) -> str:
-        """What ``positions`` reads: ASCII, about ten characters for each conversation."""
+        """Return a text that ``positions`` reads: ASCII, about ten characters for each conversation."""
         return urlsafe_b64encode(self._start + b"".join(self._entries.values())).rstrip(b"=").decode()
 
 
-def positions(text: str, application_id: str, user_id: str) -> dict[bytes, int]:
-    """The positions that a cursor of this user holds, by what ``mark`` makes of the conversation. Raises ``invalid_cursor``."""
+def positions(text: str, application_id: str, user_id: str, epoch: str = FIRST_EPOCH) -> dict[bytes, int]:
+    """Return the positions that a cursor of this user holds, by what ``mark`` makes of the conversation.
+
+    Raises ``invalid_cursor``, and ``other_log`` for a cursor of another epoch, or from before there were any.
+    """
     try:
         raw = text.encode("ascii")
         data = urlsafe_b64decode(raw + b"=" * (-len(raw) % 4))
         if urlsafe_b64encode(data).rstrip(b"=") != raw:
             raise ValueError("it is spelled in another way")
-        start = _start(application_id, user_id)
-        if data[: len(start)] != start:
+        version, owner, rest = data[:1], data[1 : 1 + OWNER], data[1 + OWNER :]
+        if version not in (bytes((VERSION,)), bytes((BEFORE_EPOCHS,))) or owner != _owner(application_id, user_id):
             raise ValueError("it is somebody else's")
-        return dict(_entries(data[len(start) :]))
+        if version == bytes((BEFORE_EPOCHS,)):
+            raise other_log()
+        if len(rest) < EPOCH:
+            raise ValueError("it was cut off")
+        found = dict(_entries(rest[EPOCH:]))
+        if rest[:EPOCH] != _epoch(epoch):
+            raise other_log()
+        return found
     except (ValueError, Error) as error:
         raise invalid_cursor(text) from error
 
 
 def mark(conversation_id: str) -> bytes:
-    """What stands for a conversation in a cursor."""
+    """Return what stands for a conversation in a cursor."""
     return blake2b(conversation_id.encode("utf-8", "surrogatepass"), digest_size=MARK).digest()
 
 
 def invalid_cursor(after: object) -> InvalidInput:
-    """A cursor that no feed of this user has given out."""
+    """Make the error of a cursor that no feed of this user has given out."""
     return InvalidInput({"after": f"must be a cursor of this user's feed, or 0: {after!r:.40} is none"}, "event:error:invalid-cursor")
 
 
-def _start(application_id: str, user_id: str) -> bytes:
-    owner = f"{application_id}\0{user_id}".encode("utf-8", "surrogatepass")
-    return bytes((VERSION,)) + blake2b(owner, digest_size=OWNER).digest()
+def _owner(application_id: str, user_id: str) -> bytes:
+    return blake2b(f"{application_id}\0{user_id}".encode("utf-8", "surrogatepass"), digest_size=OWNER).digest()
+
+
+def _epoch(epoch: str) -> bytes:
+    return blake2b(epoch.encode(), digest_size=EPOCH).digest()
 
 
 def _number(value: int) -> bytes:

@@ -3,56 +3,29 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import anyio
 
 from conversation_kit.domain.errors import HookFailed, RequestError, StorageUnavailable, StreamEnded
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.reading import EventRange
+from conversation_kit.domain.values.epochs import FIRST_EPOCH
+from conversation_kit.live.buffer import Buffer
+from conversation_kit.live.bus import Bus
 from conversation_kit.live.cursors import BEGINNING, Cursor, invalid_cursor, mark, positions
-from conversation_kit.live.followers import RETRY_SECONDS, STALE_SECONDS, Follower
-from conversation_kit.live.inboxes import Inbox
-from conversation_kit.live.registry import Live
-from conversation_kit.live.topics import Published, Read, Topic
+from conversation_kit.live.log_reader import RETRY_SECONDS, STALE_SECONDS, LogReader
+from conversation_kit.live.standings import Sources, Standing, Standings
+from conversation_kit.live.topics import Published
 
 REMOVED = "conversation:removed"
 """The type of what a feed gives out, without an id, when there is no more to come of a conversation."""
 
+NO_ROOM: dict[str, object] = {"code": "stream:error:left-out", "description": "There are more conversations than one feed follows."}
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A user's invited and joined memberships of one conversation, taken together.
-
-    ``members`` are their ids, ``since`` is the id of the event that the first of them began with, ``last`` that of the conversation's last
-    event.
-    """
-
-    conversation_id: str
-    members: frozenset[str]
-    is_joined: bool
-    since: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What a feed is made from, as the services give it.
-
-    ``who`` tells the user's id, ``standings`` their conversations; both raise what the caller may not do. ``topic`` makes a conversation's
-    topic, ``read`` reads its log with the rights of the caller. ``standing_suffices`` says that who is joined may read: otherwise a
-    conversation is read, with the rights of the caller, before anything of it arrives.
-    """
-
-    application_id: str
-    who: Callable[[], Awaitable[str]]
-    standings: Callable[[str], Awaitable[Sequence[Standing]]]
-    topic: Callable[[str], Topic]
-    read: Callable[[str], Read]
-    clock: Callable[[], datetime]
-    standing_suffices: bool
+LEFT_OUT = "conversation:left-out"
+"""The type of what a feed gives out, without an id, when there are more conversations than it follows, or others than before."""
 
 
 class Arrival:
@@ -74,27 +47,30 @@ class Arrival:
 class _Place:
     """One conversation in a feed. ``is_open`` is false once its log could not be read, until the memberships are others."""
 
-    follower: Follower
+    reader: LogReader
     standing: Standing
     is_open: bool = True
 
 
-class Feed(Inbox[Arrival]):
+class Feed(Buffer[Arrival]):
     """The events of all conversations that a user is joined in, and the invitations to others: ``async with`` it, ``async for`` it.
 
     Of each conversation every event comes once and in the order of the ids, from the one on with which the membership began; of one that
     the user is invited to, only ``member:invited`` until they join. ``cursor`` goes on after what the loop has given out last; ``after``
     takes such a cursor, ``"0"`` for everything, ``None`` for what comes from now on. When a conversation is left or gone there is an event
-    of type ``conversation:removed``, without an id, whose ``conversation_id`` is empty for those that went while nobody listened. Entering
+    of type ``conversation:removed``, without an id, whose ``conversation_id`` is empty for those that went while nobody listened. Where
+    there are more conversations than a feed can follow, ``conversation:left-out`` names others; ``among`` asks for some by id. Entering
     raises what ``sources`` raise, and ``invalid_cursor``. Otherwise it is as with ``Subscription``.
     """
 
-    def __init__(self, live: Live, sources: Sources, after: str | None) -> None:
-        super().__init__(live)
+    def __init__(self, bus: Bus, sources: Sources, after: str | None, among: Sequence[str] | None = None) -> None:
+        super().__init__(bus)
         self.user_id: str
         self.cursor = ""
         self._sources = sources
         self._after = after
+        self._among = among
+        self._left_out: tuple[int, Sequence[str]] = (0, ())
         self._places: dict[str, _Place] = {}
         self._behind: OrderedDict[_Place, None] = OrderedDict()
         self._is_stale = False
@@ -104,28 +80,42 @@ class Feed(Inbox[Arrival]):
     async def _begin(self) -> None:
         application_id = self._sources.application_id
         self.user_id = user_id = await self._sources.who()
-        known = self._known(user_id)
-        self._cursor = Cursor(application_id, user_id)
-        self._circle.watch(application_id, user_id, self._look_again)
+        self._cursor = Cursor(application_id, user_id, self._epoch)
+        try:
+            known = self._known(user_id)
+        except StreamEnded as end:
+            await self._sources.standings(user_id)  # who may not read them is told that instead
+            self.cursor = self._cursor.text
+            self.end(end)
+            return
+        self._dispatcher.people.watch(application_id, user_id, self._look_again)
         self._is_watching = True
-        for standing in await self._sources.standings(user_id):
+        for standing in (await self._sources.standings(user_id)).followed:
             self._enter(standing)
         # Once more, now that nothing that is published since can be missed.
-        standings = {standing.conversation_id: standing for standing in await self._sources.standings(user_id)}
+        found = await self._sources.standings(user_id)
+        standings = {standing.conversation_id: standing for standing in found.followed}
         for gone in self._places.keys() - standings.keys():
             self._remove(gone)
         for standing in standings.values():
             self._place_at_start(standing, known)
-        if known is not None and (lost := len(known.keys() - {mark(id) for id in standings})):
-            self._tell_of_removal("", {"count": lost})
+        if known is not None:
+            asked = known.keys() if self._among is None else known.keys() & {mark(id) for id in self._among}
+            if lost := len(asked - {mark(id) for id in (*standings, *found.left_out)}):
+                self._tell_of_removal("", {"count": lost})
+        self._tell_of_left_out(found)
         self.cursor = self._cursor.text
+
+    @property
+    def _epoch(self) -> str:
+        return self.epoch or FIRST_EPOCH
 
     def _known(self, user_id: str) -> Mapping[bytes, int] | None:
         if self._after is None:
             return None
         if not isinstance(self._after, str):
             raise invalid_cursor(self._after)
-        return {} if self._after == BEGINNING else positions(self._after, self._sources.application_id, user_id)
+        return {} if self._after == BEGINNING else positions(self._after, self._sources.application_id, user_id, self._epoch)
 
     def _place_at_start(self, standing: Standing, known: Mapping[bytes, int] | None) -> None:
         is_new = standing.conversation_id not in self._places
@@ -142,20 +132,20 @@ class Feed(Inbox[Arrival]):
                 raise invalid_cursor(self._after)
         self._set(place, position + 1)
         if self._sources.standing_suffices and standing.is_joined and position == standing.last and not is_new:
-            place.follower.follow()
+            place.reader.follow()
         self._check(place)
 
     def _enter(self, standing: Standing) -> _Place:
         sources, id = self._sources, standing.conversation_id
-        follower = Follower(sources.read(id), self)
-        follower.user_id = self.user_id
-        follower.topic = self._circle.follow(lambda: sources.topic(id), follower)
-        place = self._places[id] = _Place(follower, standing)
+        reader = LogReader(sources.read(id), self)
+        reader.user_id = self.user_id
+        reader.topic = self._dispatcher.follow(lambda: sources.topic(id), reader)
+        place = self._places[id] = _Place(reader, standing)
         return place
 
     def _remove(self, conversation_id: str) -> _Place:
         place = self._places.pop(conversation_id)
-        self._circle.unfollow(place.follower.topic, place.follower)
+        self._dispatcher.unfollow(place.reader.topic, place.reader)
         self._cursor.drop(conversation_id)
         return place
 
@@ -163,17 +153,17 @@ class Feed(Inbox[Arrival]):
         for conversation_id in tuple(self._places):
             self._remove(conversation_id)
         if self._is_watching:
-            self._circle.unwatch(self._sources.application_id, self.user_id, self._look_again)
+            self._dispatcher.people.unwatch(self._sources.application_id, self.user_id, self._look_again)
 
     def _set(self, place: _Place, next: int) -> None:
-        place.follower.next = next
+        place.reader.next = next
         self._cursor.move(place.standing.conversation_id, next - 1)
 
     def _check(self, place: _Place) -> None:
         """See to it that what is to be read of a conversation will be read."""
-        if place.is_open and not place.follower.is_following:
+        if place.is_open and not place.reader.is_following:
             standing = place.standing
-            if standing.is_joined or place.follower.next <= standing.since:
+            if standing.is_joined or place.reader.next <= standing.since:
                 self._behind[place] = None
 
     def _look_again(self) -> None:
@@ -193,7 +183,7 @@ class Feed(Inbox[Arrival]):
             return
         try:
             if place.standing.is_joined:
-                await place.follower.read_on()
+                await place.reader.read_on()
             else:
                 await self._read_invitation(place)
         finally:
@@ -201,28 +191,28 @@ class Feed(Inbox[Arrival]):
             self._check(place)
 
     async def _read_invitation(self, place: _Place) -> None:
-        """Who is invited may know that, and nothing else of the conversation."""
+        """Read the invitation of an invited user, who may know of nothing else in the conversation."""
         since = place.standing.since
         try:
-            page = await place.follower.topic.read(EventRange(size=1, start_id=since, end_id=since))
+            page = await place.reader.topic.read(EventRange(size=1, start_id=since, end_id=since))
         except RequestError as error:
-            place.follower.end(error)
+            place.reader.end(error)
             return
         except (StorageUnavailable, HookFailed):
             await anyio.sleep(RETRY_SECONDS)
             return
         if not page.ids:
-            # Not in sight yet, as in ``Follower.read_on``.
+            # Not in sight yet, as in ``LogReader.read_on``.
             await anyio.sleep(STALE_SECONDS)
             return
-        place.follower.fill(page)
+        place.reader.fill(page)
         self._set(place, since + 1)
 
     async def _look(self) -> None:
         """Look at what the user's conversations are now."""
         self._is_stale = False
         try:
-            standings = {standing.conversation_id: standing for standing in await self._sources.standings(self.user_id)}
+            found = await self._sources.standings(self.user_id)
         except RequestError as error:
             self.end(error)
             return
@@ -233,8 +223,9 @@ class Feed(Inbox[Arrival]):
         except BaseException:
             self._is_stale = True
             raise
+        standings = {standing.conversation_id: standing for standing in found.followed}
         for gone in self._places.keys() - standings.keys():
-            await self._close(gone)
+            await self._close(gone, NO_ROOM if gone in found.left_out else {})
         for id, standing in standings.items():
             place = self._places.get(id)
             if place is None:
@@ -242,14 +233,15 @@ class Feed(Inbox[Arrival]):
             else:
                 self._change(place, standing)
             self._check(self._places[id])
+        self._tell_of_left_out(found)
 
-    async def _close(self, conversation_id: str) -> None:
+    async def _close(self, conversation_id: str, why: dict[str, object]) -> None:
         """There is no more to come of this conversation, but what is there up to where the user left it."""
-        follower = self._places[conversation_id].follower
-        if follower.is_following:
-            await self._circle.read(follower.topic)
+        reader = self._places[conversation_id].reader
+        if reader.is_following:
+            await self._dispatcher.read(reader.topic)
         if self._remove(conversation_id).is_open:
-            self._tell_of_removal(conversation_id, {})
+            self._tell_of_removal(conversation_id, why)
 
     def _change(self, place: _Place, standing: Standing) -> None:
         if place.standing.members != standing.members:
@@ -258,31 +250,41 @@ class Feed(Inbox[Arrival]):
             # The membership that came first may have ended, but they have been there all along.
             standing = replace(standing, since=place.standing.since)
         place.standing = standing
-        if not standing.is_joined or standing.since > place.follower.next:
-            place.follower.is_following = False
-        if standing.since > place.follower.next:
+        if not standing.is_joined or standing.since > place.reader.next:
+            place.reader.is_following = False
+        if standing.since > place.reader.next:
             self._set(place, standing.since)
 
-    def arrive(self, follower: Follower, item: Published) -> None:
-        """See ``Reader.arrive``."""
+    def on_live(self, reader: LogReader, item: Published) -> None:
+        """See ``LogListener.on_live``."""
         arrival = self._arrival(item)
-        if self._waiting or self.write is None or not self.write(arrival):
+        if self._waiting or self._aside.items or not self._write(arrival):
             self._put(arrival)
 
-    def keep(self, follower: Follower, item: Published) -> None:
-        """See ``Reader.keep``."""
+    def on_deferred(self, reader: LogReader, item: Published) -> None:
+        """See ``LogListener.on_deferred``."""
+        place = self._places.get(reader.topic.conversation_id)
+        if place is not None and place.is_open and place.standing.is_joined:
+            self._set_aside(item)
+
+    def _from_aside(self, item: Published) -> Arrival | None:
+        place = self._places.get(item.event.conversation_id)
+        return self._arrival(item) if place is not None and place.reader.is_following else None
+
+    def on_backlog(self, reader: LogReader, item: Published) -> None:
+        """See ``LogListener.on_backlog``."""
         self._waiting.append(self._arrival(item))
 
-    def stray(self, follower: Follower) -> None:
-        """See ``Reader.stray``: they have left a conversation, maybe over one of several channels."""
-        place = self._places.get(follower.topic.conversation_id)
+    def on_behind(self, reader: LogReader) -> None:
+        """See ``LogListener.on_behind``: they have left a conversation, maybe over one of several channels."""
+        place = self._places.get(reader.topic.conversation_id)
         if place is not None:
             self._check(place)
             self._look_again()
 
-    def lose(self, follower: Follower, error: StreamEnded | RequestError) -> None:
-        """See ``Reader.lose``: it is one conversation that has ended and not the feed."""
-        conversation_id = follower.topic.conversation_id
+    def on_end(self, reader: LogReader, error: StreamEnded | RequestError) -> None:
+        """See ``LogListener.on_end``: it is one conversation that has ended and not the feed."""
+        conversation_id = reader.topic.conversation_id
         place = self._places.get(conversation_id)
         if place is not None and place.is_open:
             place.is_open = False
@@ -295,7 +297,16 @@ class Feed(Inbox[Arrival]):
         return Arrival(item, self._cursor.text)
 
     def _tell_of_removal(self, conversation_id: str, body: dict[str, object]) -> None:
-        event = Event.compose(self._sources.application_id, conversation_id, None, type=REMOVED, body=body, timestamp=self._sources.clock())
+        self._tell(REMOVED, conversation_id, body)
+
+    def _tell_of_left_out(self, found: Standings) -> None:
+        left_out = len(found.left_out) + found.unseen, tuple(found.left_out)
+        if left_out != self._left_out:
+            self._left_out = left_out
+            self._tell(LEFT_OUT, "", {"count": left_out[0], "conversation_ids": list(found.left_out)})
+
+    def _tell(self, type: str, conversation_id: str, body: dict[str, object]) -> None:
+        event = Event.compose(self._sources.application_id, conversation_id, None, type=type, body=body, timestamp=self._sources.clock())
         self._put(Arrival(Published(event), self._cursor.text))
 
     def _put_back(self, items: Sequence[Arrival]) -> None:
@@ -303,11 +314,11 @@ class Feed(Inbox[Arrival]):
             event = item.event
             place = self._places.get(event.conversation_id)
             if event.id is not None and place is not None:
-                place.follower.is_following = False
+                place.reader.is_following = False
                 self._set(place, event.id)
                 self._check(place)
         cursor = self._cursor.text
-        self._waiting = [Arrival(item.published, cursor) for item in items if item.event.type == REMOVED]
+        self._waiting = [Arrival(item.published, cursor) for item in items if item.event.type in (REMOVED, LEFT_OUT)]
         self._wake.set()
 
     def _taken(self, item: Arrival) -> None:

@@ -15,7 +15,7 @@ LEFT = "member:left"
 F = TypeVar("F")
 Read: TypeAlias = Callable[[EventRange], Awaitable[EventPage]]
 
-MAX_HELD = 64
+MAX_EARLY = 64
 """Events that came too early and are kept for when their turn comes; what is beyond is read from the log."""
 
 
@@ -30,8 +30,13 @@ class Published:
         """The position after it, one number for all who keep it; ``None`` when it has none."""
         self._frames: dict[Hashable, Any] = {}
 
+    @property
+    def published(self) -> Published:
+        """See ``Item.published``."""
+        return self
+
     def frame(self, kind: Hashable, make: Callable[[Event], F]) -> F:
-        """The event as ``make`` puts it, which is called once for each ``kind``."""
+        """Return the event as ``make`` puts it, which is called once for each ``kind``."""
         found: F | None = self._frames.get(kind)
         if found is None:
             found = self._frames[kind] = make(self.event)
@@ -39,7 +44,7 @@ class Published:
 
 
 class Subscriber(Protocol):
-    """Who listens to a topic."""
+    """A listener of a topic."""
 
     user_id: str | None
 
@@ -54,9 +59,9 @@ class Subscriber(Protocol):
 
 
 class Topic:
-    """Those who listen to one conversation, in one event loop.
+    """The listeners of one conversation, in one event loop.
 
-    ``next`` is the id of the event that followers get next, ``None`` while there has been no follower. ``head`` is the highest id that is
+    ``next`` is the id of the event that readers get next, ``None`` while there has been no reader. ``head`` is the highest id that is
     known to be committed. ``read`` reads the log as the application itself.
     """
 
@@ -67,11 +72,11 @@ class Topic:
         self.subscribers: dict[Subscriber, None] = {}
         self.next: int | None = None
         self.head = 0
-        self._held: dict[int, Published] = {}
+        self._early: dict[int, Published] = {}
 
     @property
     def has_gap(self) -> bool:
-        """Whether something is committed that followers have not got: it has to be read from the log, if it is not announced presently."""
+        """Tell whether something is committed that readers have not got: it has to be read from the log if it is not announced soon."""
         return self.next is not None and self.head >= self.next
 
     def publish(self, event: Event) -> None:
@@ -84,17 +89,17 @@ class Topic:
         if self.next is None or id < self.next:
             return
         if id > self.next:
-            if len(self._held) < MAX_HELD:
-                self._held[id] = Published(event)
+            if len(self._early) < MAX_EARLY:
+                self._early[id] = Published(event)
             return
         item: Published | None = Published(event)
         while item is not None:
             self.next += 1
             self._deliver(item)
-            item = self._held.pop(self.next, None)
+            item = self._early.pop(self.next, None)
 
     def admits(self, position: int) -> bool:
-        """Whether who has everything before ``position`` from the log may follow from here on, and misses nothing then."""
+        """Tell whether a listener that has everything before ``position`` may follow from here on without missing anything."""
         if self.next is None:
             if self.head >= position:
                 return False
@@ -119,5 +124,5 @@ class Topic:
 
 
 def leaver(event: Event) -> str | None:
-    """The id of the user who leaves with this event, if it is one with which somebody does."""
+    """Return the id of the user who leaves with this event, if it is one with which somebody does."""
     return str(event.body["user"]["id"]) if event.type == LEFT else None

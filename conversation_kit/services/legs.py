@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime
-from uuid import uuid4
+from collections.abc import AsyncIterator
+from functools import partial
 
-from conversation_kit.domain import bodies
-from conversation_kit.domain.commands import DeleteLeg, StartLeg, UpdateLeg
-from conversation_kit.domain.errors import Conflict, InvalidInput, leg_not_found
-from conversation_kit.domain.ids import new_id, uuid7
-from conversation_kit.domain.models import JSONObject, Leg, LegStatus, Member
-from conversation_kit.domain.reading import Page, Slice
-from conversation_kit.domain.rules import CHANNEL_TYPES, check_leg_step, is_expired, require_member, require_present
-from conversation_kit.domain.scene import Changes, Draft, Needs, Scene, leg_signal
-from conversation_kit.domain.signals import LegSignal
-from conversation_kit.domain.times import to_text
-from conversation_kit.domain.values import check_object, check_text
-from conversation_kit.services.core import Service
+from conversation_kit.decisions import legs
+from conversation_kit.decisions.legs import require_live
+from conversation_kit.domain.channels import CHANNEL_TYPES
+from conversation_kit.domain.commands import DeleteLeg, MoveLeg, StartLeg, UpdateLeg
+from conversation_kit.domain.errors import InvalidInput
+from conversation_kit.domain.legs import check_leg_id
+from conversation_kit.domain.models import JSONObject, Leg, LegStatus
+from conversation_kit.domain.reading import MAX_PAGE, Access, Page, Slice
+from conversation_kit.domain.rules import require_present
+from conversation_kit.domain.scene import Needs
+from conversation_kit.domain.values.checks import check_object, check_seconds, check_text
+from conversation_kit.services.context import Service
+from conversation_kit.services.iteration import every
 
 
 class Legs(Service):
     """The connections of an application's users. Listing and deleting are for admins, the rest for the host's code."""
 
     async def list(self, page: Page = Page()) -> Slice[Leg]:
-        """Live and ended legs by creation."""
-        await self.core.admins_only(self.principal, "listLegs")
-        return await (await self.core.storage()).list_legs(self.application_id, page)
+        """Return live and ended legs by creation."""
+        await self.context.admins_only(self.principal, "legs.list")
+        return await (await self.context.storage()).list_legs(self.application_id, page)
+
+    def all(self) -> AsyncIterator[Leg]:
+        """Iterate over all legs by creation, with ``async for``; for admins."""
+        return every(self.list, Page(max_bytes=MAX_PAGE))
 
     async def get(self, leg_id: str) -> Leg:
-        """One leg. Raises ``leg_not_found``."""
-        await self.core.admins_only(self.principal, "listLegs", leg_id=leg_id)
-        return await (await self.core.storage()).get_leg(self.application_id, leg_id)
+        """Return one leg.
+
+        Raises ``leg_not_found``.
+        """
+        await self.context.admins_only(self.principal, "legs.get", leg_id=leg_id)
+        return await (await self.context.storage()).get_leg(self.application_id, leg_id)
 
     async def start(
         self,
@@ -59,36 +65,16 @@ class Legs(Service):
         return await self._start(StartLeg(type, None, None, "inbound", sender or {}, to or {}, leg_id))
 
     async def _start(self, asked: StartLeg) -> Leg:
-        await self.core.admins_only(self.principal, "startLeg")
+        await self.context.admins_only(self.principal, "legs.start")
         command = await self.before(asked)
         if command.type not in CHANNEL_TYPES:
             raise InvalidInput({"type": f"must be one of {', '.join(CHANNEL_TYPES)}"}, "conversation:error:invalid-channel")
         check_object("from", command.sender)
         check_object("to", command.to)
-        check_text("leg_id", command.leg_id or "")
-        id = command.leg_id or (uuid7().hex if command.direction == "inbound" else str(uuid7()))
-
-        def decide(scene: Scene) -> Changes[Leg]:
-            if scene.leg(id) is not None:
-                raise Conflict(f"There is a leg {id!r} already.", "leg:error:invalid-action")
-            now = self.core.clock()
-            leg = new_leg(self.application_id, command.type, now, id=id, direction=command.direction, sender=command.sender, to=command.to)
-            if command.conversation_id is None:
-                leg = replace(leg, knocking_id=str(uuid4()))
-                return Changes(leg, legs=[leg], signals=[leg_signal(None, leg)])
-            draft = Draft(scene, now)
-            leg = replace(leg, conversation_id=draft.conversation.id)
-            if command.member_id is None:
-                save_leg(draft, leg)
-            else:
-                member = require_present(require_member(scene, command.member_id))
-                leg = replace(leg, member_id=member.id)
-                save_leg(draft, leg)
-                draft.save_member(replace(member, channel=with_leg(member.channel, leg.id)))
-            return draft.done(leg)
-
-        needs = Needs(members=(command.member_id,) if command.member_id is not None else (), legs=(id,))
-        return await self.core.change(self.application_id, command.conversation_id, needs, decide)
+        if command.leg_id:
+            check_leg_id("leg_id", command.leg_id)
+        needs = Needs(members=_ids(command.member_id), legs=_ids(command.leg_id), live_legs=command.member_id is not None)
+        return await self.change(legs.start, command, True, command.conversation_id, needs)
 
     async def update(
         self,
@@ -98,131 +84,61 @@ class Legs(Service):
         rate: str | None = None,
         price: str | None = None,
         network: str | None = None,
+        duration: int | None = None,
     ) -> Leg:
         """Move a leg on (``ringing``, ``answered``, ``completed``, ...) and note what the carrier says of it.
 
-        Appends ``leg:status:update`` when the status changes. Raises ``leg_not_found``, or ``Conflict`` for a step that cannot follow.
+        ``duration`` is in seconds and takes the place of the time between answer and end. A status that is repeated, or comes after a
+        later one, changes nothing, and what else is said with it is noted all the same, also of a leg that has ended. Appends
+        ``leg:status:update`` when the status changes. Raises ``leg_not_found`` or ``InvalidInput``.
         """
-        await self.core.admins_only(self.principal, "updateLeg", leg_id=leg_id)
+        await self.context.admins_only(self.principal, "legs.update", leg_id=leg_id)
         try:
             wanted = LegStatus(status) if status is not None else None
         except ValueError as error:
             raise InvalidInput({"status": f"must be one of {', '.join(LegStatus)}"}) from error
-        command = await self.before(UpdateLeg(leg_id, wanted, rate, price, network))
-        told = bodies.without_none(rate=command.rate, price=command.price, network=command.network)
-        for field, value in told.items():
-            check_text(field, value)
+        command = await self.before(UpdateLeg(leg_id, wanted, rate, price, network, duration))
+        for field, text in (("rate", command.rate), ("price", command.price), ("network", command.network)):
+            if text is not None:
+                check_text(field, text)
+        check_seconds("duration", command.duration)
+        return await self.change(legs.update, command, True, None, Needs(conversation_of=command.leg_id))
 
-        def update(leg: Leg, now: datetime) -> Leg:
-            if command.status is not None:
-                check_leg_step(leg.status, command.status)
-                leg = advance(leg, command.status, now)
-            return replace(leg, **told)
+    async def move(self, leg_id: str, conversation_id: str, *, member_id: str | None = None) -> Leg:
+        """Move a live leg into another conversation, or to another member, as a call that is put through.
 
-        return await self._change(command.leg_id, update)
+        It leaves the channel of its member and shows in that of ``member_id``, if one is named. Appends ``rtc:transfer`` to both logs.
+        The two conversations change one after the other: after an error in between the leg is in neither, and moving it again goes on.
+        Raises ``leg_not_found``, ``conversation_not_found``, ``member_not_found``, or ``Conflict`` for a leg or a membership that ended.
+        """
+        await self.context.admins_only(self.principal, "legs.update", leg_id=leg_id)
+        command = await self.before(MoveLeg(leg_id, conversation_id, member_id))
+        everything = Access(self.application_id, self.context.clock())
+        storage = await self.context.storage()
+        if command.member_id is None:
+            await storage.get_conversation(everything, command.conversation_id, 0)
+        else:
+            require_present(await storage.get_member(everything, command.conversation_id, command.member_id))
+        old = require_live(await storage.get_leg(self.application_id, command.leg_id))
+        if old.conversation_id is not None:
+            await self._detach(command, old)
+        needs = Needs(members=_ids(command.member_id), legs=(command.leg_id,), live_legs=True)
+        return await self.change(partial(legs.move, old=old), command, True, command.conversation_id, needs)
+
+    async def _detach(self, command: MoveLeg, old: Leg) -> None:
+        """Take a leg out of its conversation."""
+        decision = partial(legs.detach, conversation_id=old.conversation_id)
+        await self.change(decision, command, True, old.conversation_id, Needs(members=_ids(old.member_id), legs=(old.id,)))
 
     async def delete(self, leg_id: str) -> None:
         """Hang a live leg up (its status becomes ``completed``), or take an ended one off the list.
 
         The member stays joined. For admins. Raises ``leg_not_found``.
         """
-        await self.core.admins_only(self.principal, "deleteLeg", leg_id=leg_id)
+        await self.context.admins_only(self.principal, "legs.delete", leg_id=leg_id)
         command = await self.before(DeleteLeg(leg_id))
-
-        def end(leg: Leg, now: datetime) -> Leg | None:
-            return advance(leg, LegStatus.COMPLETED, now) if leg.is_live else None
-
-        await self._change(command.leg_id, end)
-
-    async def _change(self, leg_id: str, step: Callable[[Leg, datetime], Leg | None]) -> Leg:
-        """Replace a leg by ``step`` of it, or remove it when that is ``None``, in the conversation in which it is."""
-        while True:
-            conversation_id = (await (await self.core.storage()).get_leg(self.application_id, leg_id)).conversation_id
-
-            def decide(scene: Scene, conversation_id: str | None = conversation_id) -> Changes[Leg | None]:
-                leg = scene.leg(leg_id)
-                if leg is None:
-                    raise leg_not_found(leg_id)
-                if leg.conversation_id != conversation_id:
-                    return Changes(None)
-                now = self.core.clock()
-                new = step(leg, now)
-                if new is None:
-                    return Changes(leg, removed_legs=[leg.id])
-                if scene.conversation is None or is_expired(scene.conversation, now):
-                    return Changes(new, legs=[new], signals=[leg_signal(leg, new)])
-                draft = Draft(scene, now)
-                save_leg(draft, new)
-                return draft.done(new)
-
-            leg = await self.core.change(self.application_id, conversation_id, Needs(legs=(leg_id,)), decide)
-            if leg is not None:
-                return leg
+        await self.change(legs.delete, command, True, None, Needs(conversation_of=command.leg_id))
 
 
-def new_leg(
-    application_id: str,
-    type: str,
-    now: datetime,
-    *,
-    id: str | None = None,
-    direction: str = "outbound",
-    sender: JSONObject | None = None,
-    to: JSONObject | None = None,
-) -> Leg:
-    """A leg that has just started, outside any conversation."""
-    return Leg(
-        application_id,
-        id or str(uuid7()),
-        type,
-        LegStatus.STARTED,
-        direction,
-        now,
-        new_id("SES"),
-        sender=sender or {"type": type},
-        to=to or {"type": type},
-        history=({"status": LegStatus.STARTED.value, "date": to_text(now)},),
-    )
-
-
-def advance(leg: Leg, status: LegStatus, now: datetime) -> Leg:
-    """The leg in another status; an answer starts the clock, an end stops it."""
-    history = (*leg.history, {"status": status.value, "date": to_text(now)})
-    leg = replace(leg, status=status, history=history)
-    if status is LegStatus.ANSWERED and leg.start_time is None:
-        leg = replace(leg, start_time=now)
-    if not leg.is_live:
-        seconds = round((now - leg.start_time).total_seconds()) if leg.start_time is not None else 0
-        leg = replace(leg, end_time=now, duration=seconds)
-    return leg
-
-
-def hang_up(leg: Leg, now: datetime) -> tuple[Leg, LegSignal]:
-    """A live leg ended, and what to announce of it."""
-    ended = advance(leg, LegStatus.COMPLETED, now)
-    return ended, leg_signal(leg, ended)
-
-
-def save_leg(draft: Draft, leg: Leg) -> None:
-    """Save a leg with the events that tell of its status: ``leg:status:update``, and a hang-up when it ended."""
-    old = draft.scene.leg(leg.id)
-    draft.save_leg(leg)
-    if old is not None and old.status is leg.status and old.conversation_id is not None:
-        return
-    draft.append("leg:status:update", bodies.leg_status(leg), sender=leg.member_id)
-    if not leg.is_live:
-        type = "sip:hangup" if leg.type in ("phone", "sip") else "rtc:hangup"
-        draft.append(type, bodies.hangup(leg, leg.status.value), sender=leg.member_id)
-
-
-def with_leg(channel: JSONObject, leg_id: str) -> JSONObject:
-    """The channel with a further leg; the first one is its main leg."""
-    legs = [*channel.get("leg_ids", ()), {"leg_id": leg_id}]
-    return {**channel, "leg_id": channel.get("leg_id", leg_id), "leg_ids": legs}
-
-
-def end_legs(draft: Draft, member: Member) -> None:
-    """Hang up what the member still has live."""
-    for leg in draft.scene.legs:
-        if leg.member_id == member.id and leg.is_live:
-            save_leg(draft, advance(leg, LegStatus.COMPLETED, draft.now))
+def _ids(id: str | None) -> tuple[str, ...]:
+    return () if id is None else (id,)

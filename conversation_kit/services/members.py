@@ -2,52 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from functools import partial
+from typing import TypeAlias, TypeVar
 
-from conversation_kit.domain import bodies
-from conversation_kit.domain.commands import InviteMember, JoinMember, RemoveMember
-from conversation_kit.domain.errors import (
-    Conflict,
-    Forbidden,
-    InvalidInput,
-    NotFound,
-    RequestError,
-    conversation_not_found,
-    user_not_found,
-)
-from conversation_kit.domain.models import JSONObject, Member, MemberState, User
-from conversation_kit.domain.reading import Access, Page, Slice
-from conversation_kit.domain.rules import (
-    acting_member,
-    already_joined,
-    check_channel,
-    check_vacancy,
-    require_member,
-    require_present,
-)
-from conversation_kit.domain.scene import Changes, Draft, Needs, Scene
-from conversation_kit.domain.signals import MemberInvited, MemberJoined, MemberLeft
-from conversation_kit.domain.values import MAX_ATTACHED, check_object, check_text
-from conversation_kit.services.channels import connect, named_legs, without_legs
-from conversation_kit.services.core import Service
-from conversation_kit.services.legs import end_legs, save_leg
+from conversation_kit.decisions import members
+from conversation_kit.domain.actions import Action
+from conversation_kit.domain.channels import APP, check_channel, named_legs
+from conversation_kit.domain.commands import BanMember, InviteMember, JoinMember, RemoveMember, UnbanMember
+from conversation_kit.domain.errors import Forbidden, InvalidInput
+from conversation_kit.domain.models import Exclusion, JSONObject, Member, MemberState
+from conversation_kit.domain.reading import MAX_PAGE, Access, Page, Slice, member_states
+from conversation_kit.domain.scene import Needs
+from conversation_kit.domain.values.checks import MAX_ATTACHED, check_object, check_text
+from conversation_kit.services.context import Service
+from conversation_kit.services.iteration import every
 
-APP: JSONObject = {"type": "app"}
+States: TypeAlias = MemberState | str | Iterable[MemberState | str] | None
 
 
 class Members(Service):
     """The memberships of one conversation."""
 
-    async def list(self, conversation_id: str, page: Page = Page()) -> Slice[Member]:
-        """All of them, those that left too, oldest first. Raises ``conversation_not_found``."""
-        access = await self.core.access(self.principal, "getMembers", conversation_id=conversation_id)
-        return await (await self.core.storage()).list_members(access, conversation_id, page)
+    async def list(self, conversation_id: str, page: Page = Page(), *, state: States = None) -> Slice[Member]:
+        """Return all members, those that left too, oldest first; with ``state`` only those in this state, or in one of these.
+
+        Raises ``conversation_not_found`` or ``InvalidInput``.
+        """
+        access = await self.context.access(self.principal, "members.list", conversation_id=conversation_id)
+        return await (await self.context.storage()).list_members(access, conversation_id, page, member_states(state))
+
+    async def all(self, conversation_id: str, *, state: States = None) -> AsyncIterator[Member]:
+        """Iterate over all members, those that left too, oldest first, with ``async for``; with ``state`` as ``list`` has it.
+
+        Raises ``conversation_not_found`` or ``InvalidInput``.
+        """
+        wanted = member_states(state)
+        # Read without the filter: a member that changes its state moves nobody in the list of all, and so nobody is missed.
+        async for member in every(partial(self.list, conversation_id), Page(max_bytes=MAX_PAGE)):
+            if wanted is None or member.state in wanted:
+                yield member
+
+    async def find(
+        self, conversation_id: str, *, user_id: str | None = None, user_name: str | None = None, state: States = None
+    ) -> Sequence[Member]:
+        """Return the members that match all that is given, oldest first. Raises ``conversation_not_found`` or ``InvalidInput``."""
+        return [
+            member
+            async for member in self.all(conversation_id, state=state)
+            if (user_id is None or member.user_id == user_id) and (user_name is None or member.user_name == user_name)
+        ]
 
     async def get(self, conversation_id: str, member_id: str) -> Member:
-        """One of them. Raises ``conversation_not_found`` or ``member_not_found``."""
-        access = await self.core.access(self.principal, "getMember", conversation_id=conversation_id, member_id=member_id)
-        return await (await self.core.storage()).get_member(access, conversation_id, member_id)
+        """Return one member.
+
+        Raises ``conversation_not_found`` or ``member_not_found``.
+        """
+        access = await self.context.access(self.principal, "members.get", conversation_id=conversation_id, member_id=member_id)
+        return await (await self.context.storage()).get_member(access, conversation_id, member_id)
 
     async def invite(
         self,
@@ -62,47 +75,20 @@ class Members(Service):
     ) -> Member:
         """Invite a user, named by id or by name, over ``channel`` (default: app). Appends ``member:invited``.
 
-        For admins and joined members. ``member_id_inviting`` is the joined member that invites; a user's own one by default.
+        An admin's invitation lifts a ban, anybody's what keeps out who was removed. For admins and joined members, within the kit's
+        ``invitation_limits`` and unless the user has blocked the inviter. ``member_id_inviting`` is the joined member that invites;
+        a user's own one by default.
         Raises ``conversation_not_found``, ``user_not_found``, ``Conflict`` or ``Forbidden``.
         """
-        free = await self.core.unrestricted(
-            self.principal, "createMember", action="invite", conversation_id=conversation_id, user_id=user_id, user_name=user_name
+        free = await self.context.unrestricted(
+            self.principal, "members.invite", conversation_id=conversation_id, user_id=user_id, user_name=user_name
         )
         asked = InviteMember(
             conversation_id, user_id, user_name, APP if channel is None else channel, media, member_id_inviting, knocking_id
         )
         command = _checked(await self.before(_checked(asked)))
-
-        def decide(scene: Scene) -> Changes[Member]:
-            draft = Draft(scene, self.core.clock())
-            inviter = acting_member(scene, command.member_id_inviting, "member_id_inviting", free=free)
-            user = _require_user(scene, command.user_id, command.user_name)
-            check_vacancy(scene, user, command.channel["type"], joining=False, limit=self.core.max_members)
-            member = Member(
-                self.application_id,
-                command.conversation_id,
-                self.core.new_id("MEM"),
-                user.id,
-                user.name,
-                MemberState.INVITED,
-                without_legs(command.channel),
-                draft.now,
-                initiator={"invited": self._initiator(scene, inviter)},
-                media=command.media,
-                invited_by=inviter.user_id if inviter else None,
-                invited=draft.now,
-            )
-            member, legs = connect(scene, draft, draft.begin(member), command.channel, command.knocking_id, free=free)
-            draft.save_member(member)
-            draft.append("member:invited", bodies.member_invited(draft.conversation, member, user, inviter), sender=member.id)
-            draft.announce(MemberInvited(self.application_id, member))
-            for leg in legs:
-                save_leg(draft, leg)
-            return draft.done(member)
-
-        return await self.core.change(
-            self.application_id, command.conversation_id, self._needs(command, command.member_id_inviting), decide
-        )
+        needs = self._needs(command, command.member_id_inviting)
+        return await self.change(members.invite, command, free, command.conversation_id, needs)
 
     async def join(
         self,
@@ -115,20 +101,18 @@ class Members(Service):
         media: JSONObject | None = None,
         member_id_inviting: str | None = None,
         knocking_id: str | None = None,
-        operation: str = "createMember",
     ) -> Member:
         """Make a user a joined member, or the invitation that ``member_id`` (or the user) holds an accepted one.
 
         Appends ``member:joined``, and ``member:media`` when audio is enabled. An accepted invitation keeps its member id. For admins,
-        and for users that join themselves. ``operation`` is what an ``authorize`` callable gets to see.
+        and for users that join themselves, as far as the kit's ``join`` lets them in and nobody has removed or banned them.
         Raises ``conversation_not_found``, ``user_not_found``, ``member_not_found``, ``Conflict`` or ``Forbidden``.
         """
         if user_id is None and user_name is None and member_id is None:
             user_name = self.principal.user_name
-        free = await self.core.unrestricted(
+        free = await self.context.unrestricted(
             self.principal,
-            operation,
-            action="join",
+            "members.join",
             conversation_id=conversation_id,
             user_id=user_id,
             user_name=user_name,
@@ -136,109 +120,12 @@ class Members(Service):
         )
         asked = JoinMember(conversation_id, user_id, user_name, member_id, channel, media, member_id_inviting, knocking_id)
         command = _checked(await self.before(_checked(asked)))
-        joining = await self._user_of(command)
-
-        def decide(scene: Scene) -> Changes[Member]:
-            draft = Draft(scene, self.core.clock())
-            inviter = (
-                acting_member(scene, command.member_id_inviting, "member_id_inviting", free=free) if command.member_id_inviting else None
-            )
-            held, user = self._who_joins(scene, command, free=free)
-            channel = command.channel if command.channel is not None else held.channel if held else APP
-            if held is None:
-                check_vacancy(scene, user, channel["type"], joining=True, limit=self.core.max_members)
-                held = draft.begin(
-                    Member(
-                        self.application_id,
-                        command.conversation_id,
-                        self.core.new_id("MEM"),
-                        user.id,
-                        user.name,
-                        MemberState.JOINED,
-                        without_legs(channel),
-                        draft.now,
-                    )
-                )
-            elif command.channel is not None:
-                if held.channel_type != channel["type"]:
-                    end_legs(draft, held)
-                    held = replace(held, channel={})
-                others = [one for one in scene.members_of(user) if one.id != held.id]
-                check_vacancy(replace(scene, members=others), user, channel["type"], joining=True, limit=self.core.max_members + 1)
-                held = replace(held, channel={**held.channel, **without_legs(channel)})
-            member = replace(
-                held,
-                state=MemberState.JOINED,
-                joined=draft.now,
-                media=command.media if command.media is not None else held.media,
-            )
-            joined_by = {"joined": self._initiator(scene, inviter, themselves=member)}
-            member = replace(member, initiator={**held.initiator, **joined_by})
-            member, legs = connect(scene, draft, member, command.channel or {}, command.knocking_id, free=free)
-            draft.save_member(member)
-            draft.append("member:joined", bodies.member_joined(member, user), sender=member.id)
-            draft.announce(MemberJoined(self.application_id, member))
-            if bodies.has_audio(member):
-                draft.append("member:media", bodies.member_media(member), sender=member.id)
-            for leg in legs:
-                save_leg(draft, leg)
-            return draft.done(member)
-
-        return await self.core.change(
-            self.application_id,
-            command.conversation_id,
-            replace(
-                self._needs(command, command.member_id_inviting, command.member_id),
-                user_id=joining,
-                live_legs=command.channel is not None,
-            ),
-            decide,
+        needs = replace(
+            self._needs(command, command.member_id_inviting, command.member_id),
+            user_of=command.member_id if command.user_id is None and command.user_name is None else None,
+            live_legs=command.channel is not None or command.knocking_id is not None,
         )
-
-    async def _user_of(self, command: JoinMember) -> str | None:
-        """The id of the user who joins, as far as the command or the member that it names tells."""
-        if command.user_id is not None or command.user_name is not None or command.member_id is None:
-            return command.user_id
-        everything = Access(self.application_id, self.core.clock())
-        try:
-            member = await (await self.core.storage()).get_member(everything, command.conversation_id, command.member_id)
-        except NotFound:
-            # The decision says so, in the order in which it may be told.
-            return None
-        return member.user_id
-
-    def _who_joins(self, scene: Scene, command: JoinMember, *, free: bool) -> tuple[Member | None, User]:
-        """The invitation that is accepted, if there is one, and the user who joins."""
-        caller, user = scene.caller, scene.user
-        if command.member_id is not None:
-            named = scene.member(command.member_id)
-            mine = named is not None and caller is not None and named.user_id == caller.id
-            if not free and not mine and not scene.members_of(caller):
-                raise conversation_not_found()
-            member = require_member(scene, command.member_id)
-            if not free and not mine:
-                raise Forbidden("Users join only themselves.")
-            wrong = {
-                name: "is not the member's"
-                for name, given, actual in (
-                    ("user_id", command.user_id, member.user_id),
-                    ("user_name", command.user_name, member.user_name),
-                )
-                if given is not None and given != actual
-            }
-            if wrong:
-                raise InvalidInput(wrong)
-            require_present(member)
-            if member.state is MemberState.JOINED:
-                raise already_joined(member)
-            return member, user or User(self.application_id, member.user_id, member.user_name, member.created)
-        if not free and (user is None or caller is None or user.id != caller.id):
-            raise Forbidden("Users join only themselves.")
-        user = _require_user(scene, command.user_id, command.user_name)
-        invited = scene.members_of(user, MemberState.INVITED)
-        if command.channel is not None:
-            invited = [member for member in invited if member.channel_type == command.channel["type"]]
-        return (invited[0] if invited else None), user
+        return await self.change(members.join, command, free, command.conversation_id, needs)
 
     async def remove(
         self,
@@ -248,92 +135,85 @@ class Members(Service):
         sender: str | None = None,
         reason_code: str | None = None,
         reason_text: str | None = None,
+        may_return: bool = False,
     ) -> Member:
         """Leave, decline or be removed: the state becomes ``left``, live legs are hung up. Appends ``member:left``.
 
-        For admins, for the member itself and for who invited it. Raises ``conversation_not_found``, ``member_not_found``,
-        ``Conflict`` (left already) or ``Forbidden``.
+        Who was joined and is removed by somebody else needs an invitation to join again, unless ``may_return``; a conversation's creator
+        does not. For admins, the creator, the member itself and who invited it. Raises ``conversation_not_found``,
+        ``member_not_found``, ``Conflict`` (left already) or ``Forbidden``.
         """
-        free = await self.core.unrestricted(self.principal, "deleteMember", conversation_id=conversation_id, member_id=member_id)
-        command = await self.before(RemoveMember(conversation_id, member_id, sender, reason_code, reason_text))
+        free = await self.context.unrestricted(self.principal, "members.remove", conversation_id=conversation_id, member_id=member_id)
+        command = await self.before(RemoveMember(conversation_id, member_id, sender, reason_code, reason_text, may_return))
         for field, text in (("reason_code", command.reason_code), ("reason_text", command.reason_text)):
             check_text(field, text or "")
-
-        def decide(scene: Scene) -> Changes[Member]:
-            draft = Draft(scene, self.core.clock())
-            actor = self._remover(scene, command, free=free)
-            member = require_present(require_member(scene, command.member_id))
-            left_by = {"left": self._initiator(scene, actor, themselves=member)}
-            member = replace(member, state=MemberState.LEFT, left=draft.now, initiator={**member.initiator, **left_by})
-            draft.save_member(member)
-            end_legs(draft, member)
-            body = bodies.member_left(member, command.reason_code, command.reason_text)
-            draft.append("member:left", body, sender=member.id)
-            draft.announce(MemberLeft(self.application_id, member))
-            return draft.done(member)
-
         needs = Needs(
             caller=self.principal.user_name,
+            issued_at=self.principal.issued_at,
             members=tuple(id for id in (command.member_id, command.sender) if id is not None),
             live_legs=True,
         )
-        return await self.core.change(self.application_id, command.conversation_id, needs, decide)
+        return await self.change(members.remove, command, free, command.conversation_id, needs)
 
-    def _remover(self, scene: Scene, command: RemoveMember, *, free: bool) -> Member | None:
-        """The member on whose behalf another one goes, after a look at whether it may."""
-        caller = scene.caller
-        if free or caller is None:
-            return acting_member(scene, command.sender, "from", free=True)
-        own = scene.members_of(caller)
-        target = scene.member(command.member_id)
-        if target is not None and target.user_id == caller.id:
-            return target
-        if not own:
-            raise conversation_not_found()
-        target = require_member(scene, command.member_id)
-        if command.sender is not None and all(member.id != command.sender for member in own):
-            raise Forbidden("from must be a member of your own.")
-        if target.invited_by != caller.id:
-            raise Forbidden("You may remove yourself and the members that you invited.")
-        return next((member for member in own if member.id == command.sender), own[0])
+    async def ban(
+        self, conversation_id: str, *, user_id: str | None = None, user_name: str | None = None, reason: str | None = None
+    ) -> Exclusion:
+        """Remove a user, named by id or by name, a member or not, and keep them out. Appends ``member:left`` and ``member:banned``.
 
-    async def leave_everywhere(self, user_id: str) -> None:
-        """Let a user leave every conversation. For admins."""
-        await self.core.admins_only(self.principal, "deleteMember", user_id=user_id)
-        tried: dict[str, RequestError] = {}
-        while True:
-            memberships = await (await self.core.storage()).list_memberships(self.application_id, user_id, Page(), self.core.clock())
-            if not memberships.items:
-                return
-            for conversation, member in memberships.items:
-                if member.id in tried:
-                    raise tried[member.id]
-                tried[member.id] = Conflict(f"Member {member.id!r} does not leave, although it was asked to.")
-                try:
-                    await self.remove(conversation.id, member.id)
-                except (Conflict, NotFound) as error:
-                    # It may have left by itself meanwhile; if it is still there the next time, this is why.
-                    tried[member.id] = error
+        Only an admin lets them in again, with ``invite``, ``join`` or ``unban``. For admins. Raises ``conversation_not_found``,
+        ``user_not_found`` or ``Forbidden``.
+        """
+        await self._admins_only("members.ban", conversation_id, user_id, user_name)
+        command = await self.before(BanMember(conversation_id, user_id, user_name, reason))
+        check_text("reason", command.reason or "")
+        needs = self._needs_of_exclusion(command.user_id, command.user_name)
+        return await self.change(members.ban, command, True, command.conversation_id, needs)
 
-    def _initiator(self, scene: Scene, actor: Member | None, *, themselves: Member | None = None) -> JSONObject:
-        """Who brought a member to a state: a member, or the application itself."""
-        if actor is not None:
-            return {"user_id": actor.user_id, "member_id": actor.id}
-        caller = scene.caller
-        if caller is None:
-            return {"isSystem": True}
-        own = scene.members_of(caller)
-        member_id = themselves.id if themselves and themselves.user_id == caller.id else own[0].id if own else None
-        return bodies.without_none(user_id=caller.id, member_id=member_id)
+    async def unban(self, conversation_id: str, *, user_id: str | None = None, user_name: str | None = None) -> bool:
+        """Let a user who was banned or removed join again; ``False`` if nothing kept them out. Appends ``member:unbanned`` after a ban.
+
+        For admins. Raises ``conversation_not_found``, ``user_not_found`` or ``Forbidden``.
+        """
+        await self._admins_only("members.unban", conversation_id, user_id, user_name)
+        command = await self.before(UnbanMember(conversation_id, user_id, user_name))
+        needs = self._needs_of_exclusion(command.user_id, command.user_name)
+        return await self.change(members.unban, command, True, command.conversation_id, needs)
+
+    async def exclusions(self, conversation_id: str, page: Page = Page()) -> Slice[Exclusion]:
+        """Return users who were banned or removed and may not join, oldest first. For admins. Raises ``conversation_not_found``."""
+        await self._admins_only("members.exclusions", conversation_id)
+        access = Access(self.application_id, self.context.clock())
+        return await (await self.context.storage()).list_exclusions(access, conversation_id, page)
+
+    async def _admins_only(self, action: Action, conversation_id: str, user_id: str | None = None, user_name: str | None = None) -> None:
+        free = await self.context.unrestricted(
+            self.principal, action, conversation_id=conversation_id, user_id=user_id, user_name=user_name
+        )
+        if not free:
+            # The same for conversations that do not exist.
+            raise Forbidden("Only an admin bans and lets in again.")
+
+    def _needs_of_exclusion(self, user_id: str | None, user_name: str | None) -> Needs:
+        return Needs(
+            caller=self.principal.user_name,
+            issued_at=self.principal.issued_at,
+            user_id=user_id,
+            user_name=user_name,
+            live_legs=True,
+            exclusion=True,
+        )
 
     def _needs(self, command: InviteMember | JoinMember, *member_ids: str | None) -> Needs:
         return Needs(
             caller=self.principal.user_name,
+            issued_at=self.principal.issued_at,
             user_id=command.user_id,
             user_name=command.user_name,
             members=tuple(id for id in member_ids if id is not None),
             legs=named_legs(command.channel or {}),
             knocking_id=command.knocking_id,
+            exclusion=True,
+            invitations=isinstance(command, InviteMember) and not self.principal.is_admin,
         )
 
 
@@ -341,7 +221,7 @@ C = TypeVar("C", InviteMember, JoinMember)
 
 
 def _checked(command: C) -> C:
-    """The command itself, after a look at its channel and media."""
+    """Return the command itself, after a look at its channel and media."""
     if command.channel is not None:
         check_channel(check_object("channel", command.channel, limit=MAX_ATTACHED))
         named_legs(command.channel)
@@ -350,14 +230,3 @@ def _checked(command: C) -> C:
     if isinstance(command, InviteMember) and command.user_id is None and command.user_name is None:
         raise InvalidInput({"user_id": "is needed, or user_name"})
     return command
-
-
-def _require_user(scene: Scene, user_id: str | None, user_name: str | None) -> User:
-    user = scene.user
-    if user is None:
-        if user_id is None and user_name is None:
-            raise InvalidInput({"user_id": "is needed, or user_name"})
-        raise user_not_found(user_id or user_name or "")
-    if user_name is not None and user.name != user_name:
-        raise InvalidInput({"user_name": "is not the user's"})
-    return user

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from typing import Any
 
-from conversation_kit.domain.commands import UNCHANGED, CreateUser, DeleteUser, Maybe, UpdateUser, changed
+from conversation_kit.decisions import users
+from conversation_kit.decisions.users import ATTRIBUTES, OBJECTS
+from conversation_kit.domain.actions import Action
+from conversation_kit.domain.commands import UNCHANGED, BlockUser, CreateUser, DeleteUser, Maybe, UnblockUser, UpdateUser, changed
 from conversation_kit.domain.errors import Conflict, Forbidden, InvalidInput, NotFound
-from conversation_kit.domain.models import Conversation, JSONObject, Member, User
+from conversation_kit.domain.models import Block, Conversation, JSONObject, Member, User
 from conversation_kit.domain.principals import Principal
-from conversation_kit.domain.reading import Page, Slice
-from conversation_kit.domain.rules import unknown_caller
-from conversation_kit.domain.signals import UserCreated, UserDeleted, UserUpdated
-from conversation_kit.domain.values import check_display_name, check_image_url, check_object, check_text
+from conversation_kit.domain.reading import MAX_PAGE, Page, Slice
+from conversation_kit.domain.scene import Needs
+from conversation_kit.domain.values.checks import check_display_name, check_ids, check_image_url, check_object
+from conversation_kit.domain.values.names import check_name
+from conversation_kit.services.context import Service
 from conversation_kit.services.conversations import Conversations
-from conversation_kit.services.core import Service
+from conversation_kit.services.departures import leave_everywhere
+from conversation_kit.services.iteration import every
 from conversation_kit.services.members import Members
 
 logger = logging.getLogger("conversation_kit")
@@ -31,28 +39,18 @@ class Users(Service):
         display_name: str | None = None,
         image_url: str | None = None,
         channels: JSONObject | None = None,
+        properties: JSONObject | None = None,
     ) -> User:
         """Create a user; without a name one is generated. For admins. Raises ``duplicate_name``."""
-        await self.core.admins_only(self.principal, "createUser")
-        command = _checked(await self.before(_checked(CreateUser(name, display_name, image_url, channels or {}))))
-        user = User(
-            self.application_id,
-            self.core.new_id("USR"),
-            command.name or self.core.new_id("NAM"),
-            self.core.clock(),
-            command.display_name,
-            command.image_url or None,
-            command.channels,
-        )
-        storage = await self.core.storage()
-        await self.core.commit(storage.create_user, user, signals=lambda _: [UserCreated(self.application_id, user)])
-        return user
+        await self.context.admins_only(self.principal, "users.create")
+        command = _checked(await self.before(_checked(CreateUser(name, display_name, image_url, channels or {}, properties or {}))))
+        return await self.change(users.create, command, True, None, Needs())
 
     async def ensure(self, principal: Principal) -> None:
         """Create the user that ``principal`` names unless there is one: a host's own user on first sight."""
         assert principal.user_name is not None
         try:
-            await (await self.core.storage()).get_user(self.application_id, name=principal.user_name)
+            await (await self.context.storage()).get_user(self.application_id, name=principal.user_name)
         except NotFound:
             try:
                 usable = _usable(principal)
@@ -62,21 +60,48 @@ class Users(Service):
                     raise
 
     async def get(self, user_id: str) -> User:
-        """The user with this id; users see themselves only. Raises ``user_not_found`` or ``Forbidden``."""
-        await self._self_or_admin("getUser", user_id)
-        return await (await self.core.storage()).get_user(self.application_id, id=user_id)
+        """Return the user with this id; users see themselves only.
+
+        Raises ``user_not_found`` or ``Forbidden``.
+        """
+        await self._self_or_admin("users.get", user_id)
+        return await (await self.context.storage()).get_user(self.application_id, id=user_id)
 
     async def named(self, name: str) -> User:
-        """The user with this name; users see themselves only. Raises ``user_not_found`` or ``Forbidden``."""
-        free = await self.core.unrestricted(self.principal, "getUser")
+        """Return the user with this name; users see themselves only.
+
+        Raises ``user_not_found`` or ``Forbidden``.
+        """
+        free = await self.context.unrestricted(self.principal, "users.get")
         if not free and name != self.principal.user_name:
             raise Forbidden("Users see only themselves.")
-        return await (await self.core.storage()).get_user(self.application_id, name=name)
+        if self.principal.user_name is not None:
+            caller = await self.context.caller(self.principal)
+            if caller.name == name:
+                return caller
+        return await (await self.context.storage()).get_user(self.application_id, name=name)
 
     async def list(self, page: Page = Page()) -> Slice[User]:
-        """The application's users by creation. For admins."""
-        await self.core.admins_only(self.principal, "getUsers")
-        return await (await self.core.storage()).list_users(self.application_id, page)
+        """Return the application's users by creation; for admins."""
+        await self.context.admins_only(self.principal, "users.list")
+        return await (await self.context.storage()).list_users(self.application_id, page)
+
+    def all(self) -> AsyncIterator[User]:
+        """Iterate over the application's users by creation, with ``async for``; for admins."""
+        return every(self.list, Page(max_bytes=MAX_PAGE))
+
+    async def find_or_create(self, name: str, *, display_name: str | None = None, image_url: str | None = None) -> User:
+        """Return the user of this name, who is created with the rest if there is none. For admins. Raises ``InvalidInput``."""
+        try:
+            return await self.named(name)
+        except NotFound:
+            pass
+        try:
+            return await self.create(name, display_name=display_name, image_url=image_url)
+        except Conflict as error:
+            if error.code != "user:error:duplicate-name":
+                raise
+        return await self.named(name)  # somebody else has created it meanwhile
 
     async def update(
         self,
@@ -86,68 +111,107 @@ class Users(Service):
         display_name: Maybe[str | None] = UNCHANGED,
         image_url: Maybe[str | None] = UNCHANGED,
         channels: Maybe[JSONObject | None] = UNCHANGED,
+        properties: Maybe[JSONObject | None] = UNCHANGED,
     ) -> User:
-        """Merge: what is not given stays, ``None`` clears. Users may update themselves, but not their name.
+        """Merge the given values: all others stay, ``None`` clears; ``channels`` and ``properties`` merge key by key.
 
+        Users may update themselves, but not their name.
         Raises ``user_not_found``, ``duplicate_name`` or ``Forbidden``.
         """
-        free = await self._self_or_admin("updateUser", user_id)
-        asked = UpdateUser(user_id, name, display_name, image_url, channels)
+        free = await self.context.unrestricted(self.principal, "users.update", user_id=user_id)
+        asked = UpdateUser(user_id, name, display_name, image_url, channels, properties)
         command = _checked(await self.before(_checked(asked)))
-        if not free and command.name not in (UNCHANGED, "", self.principal.user_name):
-            raise Forbidden("Only an admin changes a user's name: it is what tokens carry.")
-        values = _attributes(command)
+        return await self.change(users.update, command, free, None, self._needs(command.user_id))
 
-        def update(old: User) -> User:
-            return replace(old, **values, updated=self.core.clock())
+    async def revoke_tokens(self, user_id: str, *, before: datetime | None = None) -> User:
+        """Refuse from now on every token of a user that was made before ``before``, by default before now. For admins.
 
-        storage = await self.core.storage()
-        return await self.core.commit(
-            storage.update_user, self.application_id, command.user_id, update, signals=lambda user: [UserUpdated(self.application_id, user)]
-        )
+        Its ``iat`` says when a token was made, in whole seconds as most are: what is made in the same second is refused too. Streams that
+        are open end. A later ``before`` counts, an earlier one changes nothing. Raises ``user_not_found``.
+        """
+        await self.context.admins_only(self.principal, "users.revoke_tokens", user_id=user_id)
+        decision = partial(users.revoke_tokens, since=before)
+        return await self.change(decision, UpdateUser(user_id), True, None, self._needs(user_id))
 
     async def delete(self, user_id: str) -> None:
         """Remove a user, who leaves every conversation first. For admins. Raises ``user_not_found``."""
-        await self.core.admins_only(self.principal, "deleteUser", user_id=user_id)
+        await self.context.admins_only(self.principal, "users.delete", user_id=user_id)
         command = await self.before(DeleteUser(user_id))
-        user = await (await self.core.storage()).get_user(self.application_id, id=command.user_id)
+        user = await (await self.context.storage()).get_user(self.application_id, id=command.user_id)
         host = replace(self.principal, user_name=None, trusted=True)
         gone = False
         while not gone:
-            await Conversations(self.core, host).sweep()
-            await Members(self.core, host).leave_everywhere(user.id)
-            storage = await self.core.storage()
-            gone = await self.core.commit(
-                storage.delete_user,
-                self.application_id,
-                user.id,
-                signals=lambda gone: [UserDeleted(self.application_id, user)] if gone else [],
-            )
+            await Conversations(self.context, host).sweep_those_of(user.id)
+            await leave_everywhere(Members(self.context, host), user.id)
+            gone = await self.change(users.delete, command, True, None, self._needs(user.id, memberships=True))
 
     async def conversations(self, user_id: str, page: Page = Page()) -> Slice[tuple[Conversation, Member]]:
-        """The conversations that a user is invited to or joined in; users see their own.
+        """Return the conversations that a user is invited to or joined in; users see their own.
 
         Raises ``user_not_found`` or ``Forbidden``.
         """
-        await self._self_or_admin("getuserConversations", user_id)
-        await (await self.core.storage()).get_user(self.application_id, id=user_id)
-        return await (await self.core.storage()).list_memberships(self.application_id, user_id, page, self.core.clock())
+        await self._self_or_admin("users.conversations", user_id)
+        await (await self.context.storage()).get_user(self.application_id, id=user_id)
+        return await (await self.context.storage()).list_memberships(self.application_id, user_id, page, self.context.clock())
 
-    async def _self_or_admin(self, operation: str, user_id: str) -> bool:
-        if await self.core.unrestricted(self.principal, operation, user_id=user_id):
+    async def followed(self, user_id: str, limit: int, conversation_ids: Sequence[str] | None = None) -> Slice[tuple[Conversation, Member]]:
+        """Return the same as ``conversations``, as a feed follows them: see ``Storage.newest_memberships``."""
+        await self._self_or_admin("users.conversations", user_id)
+        storage = await self.context.storage()
+        await storage.get_user(self.application_id, id=user_id)
+        return await storage.newest_memberships(self.application_id, user_id, limit, self.context.clock(), conversation_ids)
+
+    async def block(self, user_id: str, blocked_id: str) -> None:
+        """Let a user get no invitations from another one; those that are there stay. Users block for themselves.
+
+        Raises ``user_not_found``, ``Forbidden``, or ``Conflict`` when the user blocks ``MAX_BLOCKS`` others already.
+        """
+        free = await self.context.unrestricted(self.principal, "users.block", user_id=user_id)
+        command = await self.before(BlockUser(user_id, blocked_id))
+        check_ids(blocked_id=command.blocked_id)
+        await self.change(users.block, command, free, None, self._needs(command.user_id, blocked_id=command.blocked_id))
+
+    async def unblock(self, user_id: str, blocked_id: str) -> bool:
+        """Let a user get invitations from another one again; ``False`` if they did. Users unblock for themselves. Raises ``Forbidden``."""
+        free = await self.context.unrestricted(self.principal, "users.unblock", user_id=user_id)
+        command = await self.before(UnblockUser(user_id, blocked_id))
+        check_ids(blocked_id=command.blocked_id)
+        return await self.change(users.unblock, command, free, None, self._needs(command.user_id, blocked_id=command.blocked_id))
+
+    async def blocks(self, user_id: str, page: Page = Page()) -> Slice[Block]:
+        """Return the users that a user has blocked, the first one first; users see their own.
+
+        Raises ``user_not_found`` or ``Forbidden``.
+        """
+        await self._self_or_admin("users.blocks", user_id)
+        storage = await self.context.storage()
+        await storage.get_user(self.application_id, id=user_id)
+        return await storage.list_blocks(self.application_id, user_id, page)
+
+    async def _self_or_admin(self, action: Action, user_id: str) -> bool:
+        if await self.context.unrestricted(self.principal, action, user_id=user_id):
+            if self.principal.user_name is not None:
+                await self.context.caller(self.principal)
             return True
-        assert self.principal.user_name is not None
-        try:
-            caller = await (await self.core.storage()).get_user(self.application_id, name=self.principal.user_name)
-        except NotFound as error:
-            raise unknown_caller(self.principal.user_name) from error
+        caller = await self.context.caller(self.principal)
         if caller.id != user_id:
             raise Forbidden("Users see and change only themselves.")
         return False
 
+    def _needs(self, user_id: str, *, memberships: bool = False, blocked_id: str | None = None) -> Needs:
+        """Return what a decision on a user needs, who must not change meanwhile."""
+        return Needs(
+            caller=self.principal.user_name,
+            issued_at=self.principal.issued_at,
+            user_id=user_id,
+            changes_user=True,
+            memberships=memberships,
+            blocked_id=blocked_id,
+        )
+
 
 def _usable(principal: Principal) -> dict[str, str | None]:
-    """What the host says of its user, as far as it can be stored: a picture that is no URL must not keep its user out."""
+    """Return the host's details of its user that can be stored: a picture that is no URL must not keep its user out."""
     usable: dict[str, str | None] = {}
     for field, value, check in (
         ("display_name", principal.display_name, check_display_name),
@@ -160,21 +224,13 @@ def _usable(principal: Principal) -> dict[str, str | None]:
     return usable
 
 
-def _attributes(command: UpdateUser) -> dict[str, Any]:
-    values = changed(command, ("name", "display_name", "image_url", "channels"))
-    if "channels" in values:
-        values["channels"] = values["channels"] or {}
-    if "image_url" in values:
-        values["image_url"] = values["image_url"] or None
-    return values
-
-
 def _checked(command: Any) -> Any:
-    """The command itself, after a look at each value it sets."""
-    values = changed(command, ("name", "display_name", "image_url", "channels"))
+    """Return the command itself, after a look at each value it sets."""
+    values = changed(command, ATTRIBUTES)
     if (name := values.get("name")) is not None:
-        check_text("name", name)
+        check_name("name", name)
     check_display_name("display_name", values.get("display_name"))
     check_image_url("image_url", values.get("image_url"))
-    check_object("channels", values.get("channels"))
+    for field in OBJECTS:
+        check_object(field, values.get(field))
     return command

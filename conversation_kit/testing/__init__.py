@@ -13,39 +13,11 @@ A custom adapter's whole test file, beside the ``anyio_backend`` fixture of its 
 import pytest
 
 # Before they are imported, or their asserts would fail without showing the values.
-pytest.register_assert_rewrite(
-    *(
-        f"{__name__}.{name}"
-        for name in (
-            "bench",
-            "contract_access",
-            "contract_bodies",
-            "contract_brokers",
-            "contract_changes",
-            "contract_concurrency",
-            "contract_conversations",
-            "contract_crashes",
-            "contract_durability",
-            "contract_events",
-            "contract_isolation",
-            "contract_legs",
-            "contract_members",
-            "contract_paging",
-            "contract_pointers",
-            "contract_races",
-            "contract_scenes",
-            "contract_transactions",
-            "contract_users",
-            "contract_values",
-            "racing",
-            "steps",
-        )
-    )
-)
+pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in ("brokers", "harness", "storage")))
 
+from conversation_kit.testing.brokers import BrokerContract  # noqa: E402
 from conversation_kit.testing.clock import FakeClock  # noqa: E402
-from conversation_kit.testing.contract import StorageContract  # noqa: E402
-from conversation_kit.testing.contract_brokers import BrokerContract  # noqa: E402
 from conversation_kit.testing.ids import SequentialIds  # noqa: E402
+from conversation_kit.testing.storage.contract import StorageContract  # noqa: E402
 
 __all__ = ["BrokerContract", "FakeClock", "SequentialIds", "StorageContract"]

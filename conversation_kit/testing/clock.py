@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from conversation_kit.domain.times import to_milliseconds
+from conversation_kit.domain.values.times import to_milliseconds
 
 
 class FakeClock:
-    """Tells the same instant, aware and in UTC, until somebody moves it."""
+    """Clock that tells the same instant, aware and in UTC, until somebody moves it."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, 12, tzinfo=UTC)) -> None:
-        """``start`` must be aware."""
+        """Begin at ``start``, which must be aware."""
         if start.tzinfo is None:
             raise ValueError("start has no time zone: give it one, such as datetime.UTC")
         self._now = to_milliseconds(start)
 
     def __call__(self) -> datetime:
-        """The instant it is, cut to milliseconds."""
+        """Return the instant it is, cut to milliseconds."""
         return to_milliseconds(self._now)
 
     def advance(self, seconds: float) -> datetime:

@@ -20,13 +20,13 @@ export class CallView {
     const own = call?.legOf((id) => members.isMine(id));
     const mine = call !== undefined && members.isMine(call.caller);
     const live = call?.legs.filter((leg) => leg.isLive) ?? [];
-    const names = live.map((leg) => members.shownName(leg.member)).join(", ");
-    const talking = live.some((leg) => leg.status === "answered");
+    const [talking, ringing] = [true, false].map((answered) => live
+      .filter((leg) => (leg.status === "answered") === answered).map((leg) => members.shownName(leg.member)).join(", "));
     const moves = !call ? [] : mine ? [["Hang up", "danger", live.map((leg) => [leg, leg.status === "answered" ? "completed" : "cancelled"])]]
       : own?.status === "answered" ? [["Hang up", "danger", [[own, "completed"]]]]
       : own ? [["Answer", "primary", [[own, "answered"]]], ["Decline", "danger", [[own, "rejected"]]]] : [];
     const caller = call ? members.shownName(call.caller) : "";
-    say(this.text, !call ? "" : mine ? (talking ? `In a call with ${names}` : `Calling ${names}…`)
+    say(this.text, !call ? "" : mine ? [talking && `In a call with ${talking}`, ringing && `Calling ${ringing}…`].filter(Boolean).join(". ")
       : own?.status === "answered" ? `In a call with ${caller}` : own ? `${caller} is calling` : `${caller} is in a call`);
     const signature = moves.map(([label, , legs]) => [label, ...legs.map(([leg, status]) => leg.id + status)].join(" ")).join("|");
     if (signature !== this.#signature) {

@@ -3,6 +3,7 @@
 import {Api} from "./api.js";
 import {CallView} from "./call_view.js";
 import {ComposerView} from "./composer_view.js";
+import {askToDelete} from "./delete.js";
 import {find, say} from "./dom.js";
 import {HistoryView} from "./history_view.js";
 import {Inbox} from "./inbox.js";
@@ -19,6 +20,7 @@ const toast = new Toast(find("#toast"));
 class Chat {
   #selected;
   #drawing = false;
+  #isOver = false;
 
   constructor(session) {
     this.session = session;
@@ -31,7 +33,10 @@ class Chat {
     this.history = new HistoryView({
       scroller: find("#scroller"), list: find("#messages"), earlier: find("#earlier"), newer: find("#newer"),
       onProblem: (error) => toast.show(error.message),
-      onDelete: (id) => toast.during(() => this.api.remove(this.#selected.id, id)),
+      onDelete: (id, text) => {
+        const conversation = this.#selected.id;
+        askToDelete(text, () => toast.during(() => this.api.remove(conversation, id)));
+      },
     });
     this.composer = new ComposerView({form: find("#composer"), field: find("#text")});
     this.people = new PeopleView({list: find("#members"), form: find("#invite"), select: find("#invitee")}, {
@@ -40,7 +45,10 @@ class Chat {
     this.calls = new CallView({bar: find("#call-bar"), text: find("#call-text"), actions: find("#call-actions")}, (leg, status) =>
       toast.during(() => this.api.moveLeg(leg.id, status)));
     this.inbox.addEventListener("change", () => this.#draw());
-    this.inbox.addEventListener("refused", ({detail}) => refuse(detail));
+    this.inbox.addEventListener("refused", ({detail}) => {
+      this.#isOver = true;
+      refuse(detail);
+    });
     document.addEventListener("visibilitychange", () => this.#draw());
     this.#wire();
     const name = session.shownName(session.role);
@@ -63,6 +71,7 @@ class Chat {
       find("#chat").dataset.shows = "list";
       find("#list [aria-current]")?.focus();
     });
+    find("#skip").addEventListener("click", () => find("#text").focus());
     find("#toggle").addEventListener("click", () => this.#showPeople(find("#people").hidden));
     find("#people").addEventListener("keydown", ({key}) => {
       if (key !== "Escape") return;
@@ -112,7 +121,9 @@ class Chat {
   }
 
   #drawNow() {
+    if (this.#isOver) return;
     const {inbox} = this;
+    if (inbox.state !== "loading" && find("#chat").dataset.shows === "nothing") find("#chat").dataset.shows = "list";
     if (this.#selected && inbox.conversations.get(this.#selected.id) !== this.#selected) {
       // Left, or a new membership of the same conversation.
       this.#selected = inbox.conversations.get(this.#selected.id);
@@ -125,7 +136,7 @@ class Chat {
     const conversation = this.#selected;
     this.list.show(inbox, conversation);
     say(find("#connection"), inbox.isCut ? "Reconnecting… What you write is kept and sent as soon as the server is back." : "");
-    find("#conversation").hidden = !conversation;
+    find("#conversation").hidden = find("#skip").hidden = !conversation;
     find("#nothing").hidden = Boolean(conversation);
     if (inbox.state === "live") say(find("#nothing-text"), "No conversation is open. Start one, or wait for an invitation.");
     if (conversation) this.#drawConversation(conversation);
@@ -167,7 +178,7 @@ const retry = new Retry(open);
 
 async function open() {
   try {
-    new Chat(await Session.open());
+    new Chat(await Session.open((role) => role !== "operator" && role !== "everybody"));
     say(find("#connection"), "");
   } catch (error) {
     if (!error.isPassing) return refuse(error);

@@ -159,6 +159,12 @@ export class Conversation extends EventTarget {
     return this.lastMessage?.timestamp ?? this.created;
   }
 
+  // The id of the last message that others wrote.
+  get newestOfOthers() {
+    for (const event of this.log.newestFirst()) if (isMessage(event.type) && !isDeleted(event) && !this.members.isMine(event.from)) return Number(event.id);
+    return 0;
+  }
+
   // Who has seen which of the user's own messages: the id of the last one to the names, for each other member.
   get seenBy() {
     const names = new Map();

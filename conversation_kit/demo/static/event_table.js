@@ -88,7 +88,7 @@ export class EventTable {
       const body = JSON.stringify(event.body, null, 1).replace(/\n */g, " "); // with room to break lines in
       const build = () => element("tr", {"data-event": event.id},
         element("td", {class: "number", text: event.id}), element("td", {class: "time", title: exact(event.timestamp), text: precise(event.timestamp)}),
-        element("td", {text: event.type}), element("td", {text: from}), element("td", {}, element("code", {text: body})));
+        element("td", {text: event.type}), element("td", {text: from, "data-label": "From"}), element("td", {}, element("code", {text: body})));
       rows.push({key: event.id, signature: from + body, build});
     }
     this.#rows.show(rows);

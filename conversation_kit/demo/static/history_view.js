@@ -1,7 +1,9 @@
 // What was said, oldest first, with what is still to be sent below it. Earlier pages come as the reader goes up.
 
 import {avatar, element} from "./dom.js";
+import {linked} from "./links.js";
 import {isDeleted, isMessage} from "./log.js";
+import {Roving} from "./roving.js";
 import {Rows} from "./rows.js";
 import {clock, day, duration, exact} from "./times.js";
 
@@ -15,6 +17,7 @@ const LEG_STATES = {
 
 export class HistoryView {
   #rows;
+  #controls;
   #shown;
   #known = 0;
 
@@ -26,6 +29,7 @@ export class HistoryView {
     this.onProblem = onProblem;
     this.onDelete = onDelete;
     this.#rows = new Rows(list, (item) => item.build());
+    this.#controls = new Roving(list, "[data-control=delete]");
     earlier.addEventListener("click", () => this.#loadEarlier());
     newer.addEventListener("click", () => this.#toEnd());
     scroller.addEventListener("scroll", () => this.#scrolled(), {passive: true});
@@ -49,13 +53,13 @@ export class HistoryView {
     const first = this.#first;
     this.#first = conversation.log.oldest;
     this.#rows.show(itemsOf(conversation, this.onDelete));
+    this.#controls.update();
     this.earlier.hidden = conversation.log.isComplete || conversation.state === "loading";
     if (this.#stick) this.#toEnd();
     // What comes above must not move what is being read.
     else if (!other && this.#first < first) this.scroller.scrollTop = scrollTop + this.scroller.scrollHeight - scrollHeight;
-    const newest = conversation.log.newest;
-    if (this.#stick || other) this.#known = newest;
-    this.newer.hidden = this.#stick || newest === this.#known;
+    if (this.#stick || other) this.#known = conversation.log.newest;
+    this.newer.hidden = this.#stick || conversation.newestOfOthers <= this.#known;
     if (!this.earlier.hidden) queueMicrotask(() => this.#scrolled());
   }
 
@@ -175,7 +179,7 @@ function message(event, conversation, {name, continued, status, onDelete}) {
   const text = deleted ? "This message was deleted" : String(event.body?.text ?? "");
   const remove = mine && !deleted && element("button", {
     type: "button", class: "quiet small", text: "Delete", "data-control": "delete", "aria-label": `Delete “${text.slice(0, 40)}”`,
-    on: {click: () => onDelete(id)},
+    tabindex: -1, on: {click: () => onDelete(id, text)},
   });
   return element("li", {class: `message${mine ? " own" : ""}${continued ? " continued" : ""}`, "data-event": id},
     !mine && avatar(name),
@@ -184,7 +188,7 @@ function message(event, conversation, {name, continued, status, onDelete}) {
         element("span", {class: continued || mine ? "name unseen" : "name", text: name}),
         element("time", {datetime: event.timestamp, title: exact(event.timestamp), text: clock(event.timestamp)})),
       element("div", {class: "line"},
-        element("p", {class: deleted ? "bubble gone" : "bubble", text, dir: "auto"}),
+        element("p", {class: deleted ? "bubble gone" : "bubble", dir: "auto"}, ...linked(text)),
         remove),
       status && element("p", {class: "status", text: status})));
 }

@@ -26,6 +26,7 @@ class Operator {
     this.conversations = new Pager("conversations", again);
     this.legs = new Pager("legs", again);
     document.addEventListener("visibilitychange", again);
+    find("main").hidden = false;
     this.refresh();
   }
 
@@ -104,8 +105,8 @@ class Operator {
       element("td", {},
         element("button", {type: "button", class: "pick", text: title, dir: "auto", "data-control": "pick", on: {click: () => this.#select(uuid)}}),
         element("span", {class: "id", text: uuid})),
-      element("td", {class: "number", text: joined}),
-      element("td", {class: "number", text: sequence_number}));
+      element("td", {class: "number", text: joined, "data-label": "Joined"}),
+      element("td", {class: "number", text: sequence_number, "data-label": "Events"}));
     return {key: uuid, signature: [title, joined, sequence_number, current].join("\n"), build};
   }
 
@@ -118,16 +119,17 @@ class Operator {
     });
     const build = () => element("tr", {},
       element("td", {}, element("span", {class: `lamp ${leg.status}`, text: leg.status})),
-      element("td", {text: leg.type}), element("td", {text: end(leg.from)}), element("td", {text: end(leg.to)}),
-      element("td", {class: "time", text: answered}), element("td", {class: "number", text: leg.duration ?? ""}), element("td", {class: "number"}, hangUp));
+      element("td", {text: leg.type}), element("td", {text: end(leg.from), "data-label": "From"}), element("td", {text: end(leg.to), "data-label": "To"}),
+      element("td", {class: "time", text: answered, "data-label": "Answered"}), element("td", {class: "number", text: leg.duration ?? "", "data-label": "Seconds"}), element("td", {class: "number"}, hangUp));
     return {key: leg.uuid, signature: `${leg.status} ${answered} ${leg.duration}`, build};
   }
 }
 
 try {
-  new Operator(await Session.open());
+  new Operator(await Session.open((role) => role === "operator"));
 } catch (error) {
   if (error.code === undefined && !error.isPassing) throw error;
   say(find("#connection"), error.message);
+  find("#connection").classList.add("cut");
 }
 addEventListener("hashchange", () => location.reload());

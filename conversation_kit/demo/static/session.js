@@ -5,6 +5,12 @@ import {request} from "./http.js";
 
 export const BASE = "/beta";
 
+class Misfit extends Error {
+  code = "demo:error:other-page";
+  isPassing = false;
+  message = "This key is for another page: open an address that the demo has printed.";
+}
+
 export class Session {
   constructor(key, given) {
     this.key = key;
@@ -16,11 +22,19 @@ export class Session {
   }
 
   static key() {
-    return decodeURIComponent(location.hash.slice(1));
+    try {
+      return decodeURIComponent(location.hash.slice(1));
+    } catch {
+      return ""; // a key that was cut off in the middle of a character
+    }
   }
 
-  static async open(key = Session.key()) {
-    return new Session(key, await ask(key));
+  // The session of the page's key, if its role is one that the page is for.
+  static async open(isFor) {
+    const key = Session.key();
+    const given = await ask(key);
+    if (!isFor(given.role)) throw new Misfit();
+    return new Session(key, given);
   }
 
   // Tokens end; the key gets another one.

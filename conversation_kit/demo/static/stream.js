@@ -57,7 +57,9 @@ export class Stream {
       // A browser does not tell why it was refused. It may be for the place to go on from, which another version of the server does not know.
       if (!isOpen) this.#after = this.begin;
       // 1008: access has ended. All other reasons are about this connection only.
-      if (code === 1008 && reason !== "system:error:expired-token") this.#end({code: reason, message: "You have no access any more."});
+      // Nothing that the page has is good any more.
+      if (reason === "event:error:other-log") location.reload();
+      else if (code === 1008 && reason !== "system:error:expired-token") this.#end({code: reason, message: "You have no access any more."});
       else this.#comeAgain();
     };
   }

@@ -37,6 +37,16 @@ export class Unread {
         this.count += 1;
       }
     } else if (isMine && type.endsWith(":seen")) this.#see(Number(body.event_id));
+    else if (type === "event:delete") this.#forget(Number(body.event_id));
+  }
+
+  // A message that is deleted is unread no more. Of what was there before only the server knows whether it was one.
+  #forget(id) {
+    if (id <= this.#seen) return;
+    if (this.#heard.includes(id)) {
+      this.#heard = this.#heard.filter((message) => message !== id);
+      this.count -= 1;
+    } else if (this.count > this.#heard.length) this.isStale = true;
   }
 
   #see(id) {

@@ -1,0 +1,1 @@
+"""Writes: changes are applied in groups, each decided on a locked conversation."""

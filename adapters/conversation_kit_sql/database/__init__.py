@@ -1,0 +1,1 @@
+"""The database itself: engines, drivers, connections, their errors, and statements that are compiled once."""

@@ -1,0 +1,1 @@
+"""The kit inside a transaction of the host's."""

@@ -1,0 +1,1 @@
+"""Reads: statements, rows, and pages of events and of lists."""

@@ -1,0 +1,1 @@
+"""The tables, their history as Alembic revisions, and making or upgrading them."""

@@ -1,0 +1,1 @@
+"""Worker threads, and the queues of the jobs that they do in groups."""

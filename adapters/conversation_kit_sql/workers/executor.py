@@ -1,0 +1,240 @@
+"""Transactions in worker threads, in groups.
+
+Writes wait in one queue and are committed together. Reads have several queues beside each other, but on SQLite one: there it is
+Python that takes the time, and threads only take it from each other.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import anyio
+from anyio.lowlevel import RunVar
+from sqlalchemy import Connection
+
+from conversation_kit.domain.errors import RequestError
+from conversation_kit_sql.database import write_turn
+from conversation_kit_sql.database.database import Database
+from conversation_kit_sql.database.errors import is_broken, is_conflict, unavailable
+from conversation_kit_sql.database.retry import ATTEMPTS, pause
+from conversation_kit_sql.workers.work_queue import Job, WorkQueue
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """Numbers of units of work that go together."""
+
+    writes: int = 512
+    """Number of writes that are committed together at most."""
+    gather_seconds: float = 0.0001
+    """Seconds that writes gather while many come: a commit takes longer than that, and each has one more to share it."""
+    reads: int = 16
+    """Number of reads that go together: enough to share the way to the thread, and few enough for the first not to wait long for others."""
+
+
+ALONE = Grouping(writes=1, gather_seconds=0.0, reads=1)
+"""Each unit goes by itself."""
+
+
+@dataclass(slots=True)
+class Read:
+    """Work that reads. With ``snapshot`` its statements all see the same instant, which a single one does by itself."""
+
+    work: Callable[[Connection], Any]
+    snapshot: bool
+
+
+@dataclass(slots=True)
+class Question:
+    """Read that goes with others: ``answer`` takes all ``asked`` that wait, and returns or gives back as an error what each gets.
+
+    It is one statement, or several that each answer some of them wholly.
+    """
+
+    answer: Callable[[Connection, Sequence[Any]], Sequence[Any]]
+    asked: Any
+
+
+@dataclass(slots=True)
+class WorkQueues(Generic[U]):
+    """Queues of one event loop. ``questions`` is one, so that as many of them as can be meet."""
+
+    writes: WorkQueue[U]
+    reads: list[WorkQueue[Read | Question]]
+    questions: WorkQueue[Read | Question]
+
+
+class Executor(Generic[U]):
+    """Executor of transactions on a database. ``commit`` carries out a batch, in the transactions it chooses, and settles every job.
+
+    ``spare`` is called while nothing waits to be written, for as long as it returns ``True``.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        commit: Callable[[Sequence[Job[U]]], None],
+        spare: Callable[[], bool],
+        grouping: Grouping = Grouping(),
+    ) -> None:
+        self._grouping = grouping
+        self._database = database
+        self._commit = commit
+        self._spare = spare
+        self._queues: RunVar[WorkQueues[U]] = RunVar("conversation_kit_sql_queues")
+        self._latest = threading.local()
+        self._is_accompanied = False
+        self._every_write: weakref.WeakSet[WorkQueue[Any]] = weakref.WeakSet()
+        self._every_read: weakref.WeakSet[WorkQueue[Any]] = weakref.WeakSet()
+
+    def _queues_here(self) -> WorkQueues[U]:
+        """Return the queue for writes and those for reads of this event loop."""
+        # A RunVar looks for its loop anew each time, which takes as long as all else that a write does here. Every loop has a hook of its
+        # own for asynchronous generators, and asking for that takes no time.
+        hook = sys.get_asyncgen_hooks().firstiter
+        latest: tuple[Any, WorkQueues[U]] | None = getattr(self._latest, "queues", None)
+        if latest is not None and hook is not None and latest[0] == hook:
+            return latest[1]
+        queues = self._queues.get(None)
+        if queues is None:
+            most = self._grouping
+            questions, *reads = [WorkQueue(self._read_batch, most.reads) for _ in range(self._database.dialect.readers)]
+            writes = WorkQueue(self._write_batch, most.writes, gather_seconds=most.gather_seconds, spare=self._use_spare_time)
+            queues = WorkQueues(writes, reads or [questions], questions)
+            self._queues.set(queues)
+            self._every_write.add(writes)
+            self._every_read.update((questions, *reads))
+        self._latest.queues = (hook, queues)
+        return queues
+
+    def stats(self) -> dict[str, int]:
+        """Return the number of reads and of writes that wait, in all event loops; a group that is under way counts as one."""
+        every = {"reads": self._every_read, "writes": self._every_write}
+        return {name: sum(queue.load() for queue in tuple(queues)) for name, queues in every.items()}
+
+    def stop(self) -> None:
+        """Let the threads end, after what they have been asked to do."""
+        for queue in (*self._every_read, *self._every_write):
+            queue.stop()
+        # What it remembers holds the event loop, which may be the last thing that does.
+        self._latest = threading.local()
+
+    async def read(self, unit: Read | Question) -> Any:
+        """Carry out ``unit`` and return what it returns. Raises ``StorageUnavailable``."""
+        queues = self._queues_here()
+        queue = queues.questions if type(unit) is Question else min(queues.reads, key=WorkQueue.load)
+        return await queue.join(unit)
+
+    async def write(self, unit: U) -> Any:
+        """Have ``unit`` committed, together with whatever waits, and return its result or raise its error."""
+        queue = self._queues_here().writes
+        if not self._is_accompanied:
+            return await queue.join(unit)
+        with anyio.move_on_after(write_turn.TURN_SECONDS):
+            return await queue.join(unit)
+        raise write_turn.overdue()
+
+    @contextmanager
+    def accompanied(self) -> Iterator[None]:
+        """Let who comes meanwhile wait no longer than for a turn: the block is the host's, and may wait for who comes."""
+        self._is_accompanied = True
+        try:
+            yield
+        finally:
+            self._is_accompanied = False
+
+    def _write_batch(self, jobs: Sequence[Job[U]]) -> None:
+        writer = self._database.writer
+        if not writer.acquire(timeout=write_turn.TURN_SECONDS):
+            raise write_turn.overdue()
+        try:
+            self._commit(jobs)
+            self._database.wrote(len(jobs))
+        except Exception:
+            with unavailable():
+                raise
+        finally:
+            writer.release()
+
+    def _use_spare_time(self) -> bool:
+        # Who writes meanwhile has spare time afterwards, and may wait for what this thread is asked to do next.
+        if not self._database.writer.acquire(blocking=False):
+            return False
+        try:
+            return self._spare()
+        finally:
+            self._database.writer.release()
+
+    def _read_batch(self, jobs: Sequence[Job[Read | Question]]) -> None:
+        left = deque(_steps(jobs))
+        failed: _Step | None = None
+        turns = 0
+        while left:
+            current: _Step | None = None
+            try:
+                with unavailable(), self._database.reading() as connection, ExitStack() as stack:
+                    consistent = False
+                    while left:
+                        current = left.popleft()
+                        unit = current[0].unit
+                        if isinstance(unit, Read) and unit.snapshot and not consistent:
+                            consistent = True
+                            stack.enter_context(self._database.snapshot(connection))
+                        _answer(current, connection)
+            except Exception as error:
+                if current is None:
+                    raise
+                # It may have spoiled the transaction, so those after it get another one.
+                turns = turns + 1 if current is failed else 1
+                failed = current
+                # A connection that broke while nobody used it says so to the first one who does, and a read may be done twice.
+                if is_broken(error) and turns == 1:
+                    left.appendleft(current)
+                elif is_conflict(error) and turns < ATTEMPTS:
+                    pause(turns)
+                    left.appendleft(current)
+                else:
+                    for job in current:
+                        job.fail(error)
+
+
+_Step: TypeAlias = Sequence[Job[Any]]
+"""Jobs that are read in one go: one ``Read``, or all ``Question``s to the same."""
+
+
+def _steps(jobs: Sequence[Job[Read | Question]]) -> Iterator[_Step]:
+    """Yield the questions first, because they need no transaction."""
+    questions: dict[Any, list[Job[Any]]] = {}
+    reads: list[_Step] = []
+    for job in jobs:
+        if isinstance(job.unit, Question):
+            questions.setdefault(job.unit.answer, []).append(job)
+        else:
+            reads.append([job])
+    yield from questions.values()
+    yield from reads
+
+
+def _answer(step: _Step, connection: Connection) -> None:
+    unit = step[0].unit
+    if isinstance(unit, Question):
+        for job, found in zip(step, unit.answer(connection, [one.unit.asked for one in step]), strict=True):
+            if isinstance(found, RequestError):
+                job.fail(found)
+            else:
+                job.succeed(found)
+        return
+    try:
+        step[0].succeed(unit.work(connection))
+    except RequestError as error:
+        step[0].fail(error)

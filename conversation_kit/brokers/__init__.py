@@ -1,0 +1,1 @@
+"""Brokers: wake-ups and ephemeral events between processes."""

@@ -1,0 +1,1 @@
+"""The command line, `conversation-kit`: one file per command."""

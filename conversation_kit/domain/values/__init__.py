@@ -1,0 +1,1 @@
+"""Values: checks, names, ids, instants, and what models are made with."""

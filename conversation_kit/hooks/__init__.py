@@ -1,0 +1,1 @@
+"""The host's functions around a command: before it, in its transaction, and after its commit."""

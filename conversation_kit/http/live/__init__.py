@@ -1,0 +1,1 @@
+"""Live streams: server-sent events, WebSockets, and the tickets that open them."""
