@@ -2,62 +2,26 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.processes import keygen, serve
+from tests.support.npm import install
+from tests.support.processes import keygen, serve
 
 HERE = Path(__file__).parent
 APPLICATION = "aaaaaaaa-bbbb-cccc-dddd-0123456789ab"
-INSTALL = ("install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1")
 SECONDS = 120.0
-
-
-def install() -> Path:
-    """The folder of the installed client: outside of the source tree, and kept from one run to the next."""
-    for tool in ("node", "npm"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed")
-    wanted = (HERE / "package.json").read_text()
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "conversation-kit-tests" / "nexmo"
-    stamp = folder / "installed.json"
-    with _alone(folder):
-        if not stamp.exists() or stamp.read_text() != wanted:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            (folder / "package.json").write_text(wanted)
-            try:
-                subprocess.run(["npm", *INSTALL], cwd=folder, check=True, capture_output=True, text=True, timeout=SECONDS)
-            except subprocess.TimeoutExpired:
-                pytest.skip(f"npm install took longer than {SECONDS:.0f} s")
-            except subprocess.CalledProcessError as error:
-                reasons = [line for line in error.stderr.splitlines() if "code" in line] or [f"it ended with {error.returncode}"]
-                pytest.skip(f"npm install failed: {reasons[0]}")
-            stamp.write_text(wanted)
-    return folder
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Only one of the processes that run tests is in this block."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Report]:
-    folder = install()
+    folder = install(HERE / "package.json")
     directory = tmp_path_factory.mktemp("nexmo")
     keys, others = keygen(directory / "keys"), keygen(directory / "others")
     application = f"{APPLICATION}={keys / 'public.pem'}"
@@ -107,7 +71,7 @@ def outcome(call: dict[str, Any]) -> int | tuple[int, str]:
 
 
 def test_the_client_is_the_pinned_one_and_calls_where_it_always_does(report: Report) -> None:
-    installed = json.loads((install() / "node_modules" / "nexmo" / "package.json").read_text())
+    installed = json.loads((install(HERE / "package.json") / "node_modules" / "nexmo" / "package.json").read_text())
     assert installed["version"] == "2.5.4-beta-1"
     assert report.told["host"] == "api.nexmo.com"
 
@@ -136,7 +100,7 @@ def test_users(report: Report) -> None:
 
     assert report.outcomes("users.get") == [200, 200, 200, (404, "user:error:not-found"), 200, (404, "user:error:not-found")]
     one, all_, page, after = report.results("users.get")
-    assert one == {**ana, "image_url": "https://example.com/ana.png", "channels": {}}
+    assert one == {**ana, "image_url": "https://example.com/ana.png", "channels": {}, "properties": {}}
     assert all_ == [{"id": user["id"], "name": user["name"], "href": user["href"]} for user in (ana, bo, cy)]
     assert page == [all_[1]]
     assert after == {**one, "display_name": "Ana B."}
@@ -171,7 +135,7 @@ def test_conversations(report: Report) -> None:
         "sequence_number": "0",
         "members": [],
         "api_key": APPLICATION,
-        "_links": {"self": {"href": room["href"]}},
+        "_links": {"self": {"href": room["href"]}, "members": {"href": f"{room['href']}/members"}},
     }
     rows = all_["_embedded"]["conversations"]
     assert rows[0] == {"uuid": room["id"], "name": "room", "href": room["href"], "_links": {"self": {"href": room["href"]}}}
@@ -223,6 +187,7 @@ def test_members(report: Report) -> None:
             "user_name": user["name"],
             "name": user["name"],
             "state": state,
+            **({"display_name": "Ana B.", "image_url": "https://example.com/ana.png"} if user is ana else {}),
         }
         for member, user, state in states
     ]

@@ -7,8 +7,8 @@ import pytest
 
 from conversation_kit import Broker, MemoryBroker
 from conversation_kit.testing import BrokerContract
-from tests import brokers
-from tests.proxy import Proxy
+from tests.support import brokers
+from tests.support.proxy import Proxy
 
 
 class RealBroker(BrokerContract):

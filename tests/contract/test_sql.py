@@ -9,7 +9,7 @@ import pytest
 from conversation_kit import Storage
 from conversation_kit.testing import StorageContract
 from conversation_kit_sql import SQLStorage
-from tests.databases import emptied, fresh
+from tests.support.databases import emptied, fresh
 
 
 class SQLContract(StorageContract):
@@ -40,6 +40,20 @@ class TestPostgreSQL(SQLContract):
 
 class TestMariaDB(SQLContract):
     kind = "mariadb"
+
+
+class PlainContract(SQLContract):
+    @asynccontextmanager
+    async def open_storage(self, folder: Path) -> AsyncIterator[Storage]:
+        yield SQLStorage(self.url, plain=True)
+
+
+class TestPlainSQLiteFile(PlainContract):
+    kind = "sqlite"
+
+
+class TestPlainPostgreSQL(PlainContract):
+    kind = "postgresql"
 
 
 class TestSQLiteInMemory(StorageContract):
