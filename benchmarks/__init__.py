@@ -1,1 +1,1 @@
-"""How fast the kit is, as a share of what a bare Starlette endpoint reaches on the same machine."""
+"""Speed of the kit, as a share of what a bare Starlette endpoint reaches on the same machine."""

@@ -20,7 +20,7 @@ from benchmarks.report import machine, print_table, write_json
 from benchmarks.server import Server, running
 from benchmarks.subjects import chosen, subjects
 from benchmarks.wire import Requests, gaps, last_100
-from conversation_kit.tokens import make_key_pair
+from conversation_kit.auth import make_key_pair
 
 
 def _arguments() -> argparse.Namespace:
@@ -41,7 +41,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Returns the exit status: 1 when an answer was wrong, something stood still, or the logs are not as they should be."""
+    """Return the exit status: 1 when an answer was wrong, something stood still, or the logs are not as they should be."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     private_key, public_key = make_key_pair()
@@ -74,7 +74,7 @@ def main() -> int:
 
 
 def _bare(memory: Server, stack: ExitStack, public_key: str, requests: Requests) -> dict[str, Server]:
-    """The yardsticks, which send the page that the kit in memory answers."""
+    """Start the yardsticks, which send the page that the kit in memory answers."""
     spec = Spec("bare", public_key, page=last_100(memory.address, memory.rooms, requests))
     servers = {"bare": stack.enter_context(running("bare", spec))}
     if is_installed("hypercorn bare"):
@@ -91,7 +91,7 @@ def _wrong_logs(results: Sequence[Series], kits: dict[str, Server], requests: Re
 
 
 def report(problems: Sequence[str], results: Sequence[Series]) -> int:
-    """Says what went wrong, and returns the exit status."""
+    """Print the problems, and return the exit status."""
     every = [*problems, *(series.problem for series in results if series.problem)]
     for problem in every:
         print(f"FAILED: {problem}", file=sys.stderr)

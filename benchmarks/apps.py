@@ -37,8 +37,9 @@ LIMITS = StreamLimits(per_user=10_000)
 
 @dataclass(frozen=True)
 class Spec:
-    """Which application, and what runs it. ``url`` is its database, ``page`` what the bare one answers to reads.
+    """Application, and the server that runs it.
 
+    ``url`` is its database, ``page`` the answer of the bare one to reads.
     A kit that is not ``filled`` takes its database as it is; one that is ``mounted`` lies under the host's routes instead of before them.
     ``many`` is how many conversations there are to write to, and how many members each of them has.
     """
@@ -55,7 +56,7 @@ class Spec:
 
 @asynccontextmanager
 async def opened(spec: Spec) -> AsyncIterator[tuple[Any, Rooms | None]]:
-    """The application and the conversations in it."""
+    """Open the application, and give it and the conversations in it."""
     if spec.kind == "bare":
         yield bare_app(spec.public_key, page=spec.page), None
     elif spec.kind == "raw":
@@ -84,7 +85,7 @@ async def opened(spec: Spec) -> AsyncIterator[tuple[Any, Rooms | None]]:
 
 
 def _host(kit: ConversationKit, rooms: Rooms | None) -> Starlette:
-    """An application of its own, which publishes to the hot conversation when it is asked to."""
+    """Make an application of the host, which publishes to the hot conversation when it is asked to."""
     if rooms is None:
         return Starlette()
     hot = rooms.hot

@@ -1,4 +1,4 @@
-"""Which servers can be measured here."""
+"""Servers that can be measured here."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ NEEDS = {
 
 
 def add_databases(parser: ArgumentParser) -> None:
-    """The options that name database servers; the environment names them otherwise."""
+    """Add the options that name database servers; the environment names them otherwise."""
     for name, variable in (("postgres", POSTGRES_VARIABLE), ("mariadb", MARIADB_VARIABLE)):
         parser.add_argument(f"--{name}", metavar="URL", default=os.environ.get(variable), help=f"default: {variable} in the environment")
 
 
 def specs(arguments: Namespace, public_key: str, stack: ExitStack, folder: str) -> Iterator[tuple[str, Spec]]:
-    """The servers by name, the bare ones excepted, each with a database of its own while ``stack`` is open.
+    """Yield the servers by name, the bare ones excepted, each with a database of its own while ``stack`` is open.
 
     Says on the standard output what is left out and why.
     """
@@ -69,7 +69,7 @@ def specs(arguments: Namespace, public_key: str, stack: ExitStack, folder: str) 
 
 
 def is_installed(name: str) -> bool:
-    """Whether what this server needs is there. Says so when it is not."""
+    """Tell whether everything that this server needs is installed, and print what is missing."""
     needed = (*NEEDS.get(name.partition(" ")[0], ()), *NEEDS.get(name, ()))
     missing = [module for module in needed if find_spec(module) is None]
     if missing:

@@ -41,8 +41,9 @@ def bare_app(
     append: Callable[[str, str], int] | None = None,
     deliver: Callable[[str], Awaitable[None]] | None = None,
 ) -> Starlette:
-    """A host with the two endpoints mounted. ``page`` is what the reading one sends.
+    """Make a host with the two endpoints mounted.
 
+    ``page`` is the answer of the reading one.
     ``append`` takes a conversation's id and an event's JSON, stores it, and returns its id; it is called in a worker thread. ``deliver`` is
     awaited with the path that was posted to, when nothing is stored.
     """

@@ -1,4 +1,4 @@
-"""How long events take from one process to a subscription in another one, by broker, and what it costs who writes.
+"""Time that events take from one process to a subscription in another one, by broker, and the cost for the process that writes.
 
 python -m benchmarks.brokers sqlite:////tmp/chat.db redis://127.0.0.1 nats://127.0.0.1 postgresql://postgres@127.0.0.1/test
 """

@@ -1,4 +1,4 @@
-"""What the kit would have written, row by row, for conversations that are known by their numbers."""
+"""Rows as the kit would have written them, one by one, for conversations that are known by their numbers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from benchmarks.wire import TEXT
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.models import Conversation, Member, MemberState, User
 from conversation_kit_sql import SQLStorage
-from conversation_kit_sql.rows import to_row
-from conversation_kit_sql.tables import make_tables
+from conversation_kit_sql.queries.rows import to_row
+from conversation_kit_sql.schema.tables import make_tables
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 _SOME_ID = 987_654_321_987_654
 
 
 async def make_schema(url: str) -> None:
-    """The kit's tables, where they are missing."""
+    """Create the kit's tables, where they are missing."""
     storage = SQLStorage(url)
     await storage.open()
     await storage.close()
@@ -55,12 +55,12 @@ class Rows:
         return values
 
     def load_users(self, loader: Loader, count: int) -> None:
-        """The users with the numbers from 0."""
+        """Load the users with the numbers from 0."""
         rows = [{**self._user, "id": _id("USR", number), "name": user_name(number)} for number in range(count)]
         loader.load(self.tables.user, list(self._user), [list(row.values()) for row in rows])
 
     def load_conversations(self, loader: Loader, conversations: Sequence[tuple[int, tuple[int, int], int]]) -> None:
-        """Conversations by number, the numbers of their users, and how many events they have; with members and events."""
+        """Load conversations by number, the numbers of their users, and how many events they have; with members and events."""
         created = self._conversation["created"]
         more = {"active_members": 2, "joined_members": 2}
         rows = [
@@ -79,7 +79,7 @@ class Rows:
 
 
 def _events(number: int, users: tuple[int, int], count: int) -> Iterator[tuple[str, str, int, str]]:
-    """Texts by both members in turn: what the kit makes of one event, with its id put in place of that one's."""
+    """Yield texts by both members in turn: the kit's row of one event, with each id put in place of that one's."""
     conversation_id = _id("CON", number)
     timestamp = BEGINNING + timedelta(milliseconds=number)
     body = {"text": f"{TEXT} {_SOME_ID}"}
@@ -92,20 +92,20 @@ def _events(number: int, users: tuple[int, int], count: int) -> Iterator[tuple[s
 
 
 def room(number: int, users: tuple[int, int]) -> Room:
-    """The conversation with this number."""
+    """Return the conversation with this number."""
     return Room(_id("CON", number), [(user_name(user), _id("MEM", number, place)) for place, user in enumerate(users)])
 
 
 def user_id(number: int) -> str:
-    """The id of the user with this number."""
+    """Return the id of the user with this number."""
     return _id("USR", number)
 
 
 def user_name(number: int) -> str:
-    """The name."""
+    """Return the name of the user with this number."""
     return f"user-{number}"
 
 
 def _id(prefix: str, number: int, place: int = 0) -> str:
-    """As long as the kit's own, and in the order of creation like them."""
+    """Return an id as long as the kit's own, which sorts in the order of creation like them."""
     return f"{prefix}-{number:08x}-0000-7000-8000-{place:012x}"

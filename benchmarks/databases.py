@@ -18,7 +18,7 @@ EXISTS = {
 
 
 def why_not(url: str | None, variable: str) -> str | None:
-    """Why the database server of this URL, which stood in ``variable``, cannot be used; ``None`` when it can."""
+    """Return the reason that the database server of this URL, which stood in ``variable``, cannot be used; ``None`` when it can."""
     if not url:
         return f"{variable} is not set"
     try:
@@ -30,7 +30,7 @@ def why_not(url: str | None, variable: str) -> str | None:
 
 @contextmanager
 def own_database(url: str, name: str, *, keep: bool = False) -> Iterator[str]:
-    """The URL of a database on the server of ``url``, dropped after the block.
+    """Give the URL of a database on the server of ``url``, dropped after the block.
 
     It is made anew, except that with ``keep`` the one that exists is taken, and nothing is dropped.
     """
@@ -48,7 +48,7 @@ def own_database(url: str, name: str, *, keep: bool = False) -> Iterator[str]:
 
 
 def size_on_disk(url: str) -> int:
-    """The bytes that a SQLite file with its log, or a PostgreSQL database, takes."""
+    """Return the bytes that a SQLite file with its log, or a PostgreSQL database, takes."""
     target = make_url(url)
     if target.get_backend_name() == "sqlite":
         files = [Path(f"{target.database}{end}") for end in ("", "-wal", "-shm")]

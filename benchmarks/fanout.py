@@ -23,7 +23,7 @@ from benchmarks.report import machine, print_columns, write_records
 from benchmarks.rooms import Room
 from benchmarks.server import Server, running
 from benchmarks.wire import Requests
-from conversation_kit.tokens import make_key_pair
+from conversation_kit.auth import make_key_pair
 
 KIT, DIRECT = "kit", "direct"
 TRANSPORTS = ("sse", "ws")
@@ -33,7 +33,7 @@ LEAST = 0.70
 
 @dataclass
 class Fanout:
-    """What one server did with so many subscribers, by round."""
+    """Results of one server with so many subscribers, by round."""
 
     server: str
     transport: str
@@ -48,12 +48,12 @@ class Fanout:
     """Milliseconds from publishing to arrival, of events that were published one by one."""
 
     def quantile(self, share: float) -> float:
-        """The arrival that this share of all did not come after."""
+        """Return the arrival that this share of all did not come after."""
         return sorted(self.arrivals)[min(int(len(self.arrivals) * share), len(self.arrivals) - 1)]
 
 
 def share(one: Fanout, other: Fanout) -> float:
-    """The median of the rounds' ratios of rates."""
+    """Return the median of the rounds' ratios of rates."""
     return median(rate / against for rate, against in zip(one.rates, other.rates, strict=True))
 
 
@@ -75,7 +75,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Returns the exit status: 1 when somebody did not get every event once."""
+    """Return the exit status: 1 when somebody did not get every event once."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     private_key, public_key = make_key_pair()
@@ -106,7 +106,7 @@ def main() -> int:
 
 
 def _streams(requests: Requests, room: Room, transport: str, number: int) -> list[bytes]:
-    """What the subscribers ask for, who are the members in turn."""
+    """Return the requests of the subscribers, who are the members in turn."""
     path = f"/conversations/{room.id}/events"
     each = [requests.listen(path, user, transport) for user, _ in room.members]
     return [each[index % len(each)] for index in range(number)]
@@ -115,7 +115,7 @@ def _streams(requests: Requests, room: Room, transport: str, number: int) -> lis
 async def measure(
     servers: Mapping[str, Server], streams: Sequence[bytes], transport: str, rounds: int, seconds: float, alone: int
 ) -> list[Fanout]:
-    """All servers in turn, every other round backwards, with the same subscribers throughout.
+    """Measure all servers in turn, every other round backwards, with the same subscribers throughout.
 
     Raises ``RuntimeError`` when not everybody gets every event once.
     """
@@ -160,7 +160,7 @@ async def _alone(fanout: Fanout, crowd: Crowd, server: Server, events: int) -> N
 
 
 def print_fanouts(results: Sequence[Fanout]) -> None:
-    """One line for each server, transport and number of subscribers, and whether the goal is met."""
+    """Print one line for each server, transport and number of subscribers, and whether the goal is met."""
     titles = (
         "",
         "subscribers",
@@ -198,7 +198,7 @@ def print_fanouts(results: Sequence[Fanout]) -> None:
 
 
 def verdict(ratio: float) -> str:
-    """Whether the goal is met."""
+    """Return ``"met"`` if the ratio reaches the goal, else ``"missed"``."""
     return "met" if ratio >= LEAST else "missed"
 
 

@@ -1,4 +1,4 @@
-"""What the kit wants to reach, and whether it does."""
+"""Goals of the kit, and whether it reaches them."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class Goal:
     most: float | None = None
 
     def measured(self, results: Sequence[Series]) -> float | None:
-        """The ratio, if both were measured."""
+        """Return the ratio, if both were measured."""
         series, other = find(results, self.subject, self.clients), find(results, self.other, self.clients)
         if series is None or other is None:
             return None
         return ratio(series, other) if self.most is None else latency_ratio(series, other)
 
     def is_met_by(self, value: float) -> bool:
-        """Whether this ratio is good enough."""
+        """Tell whether this ratio is good enough."""
         return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 
 
 def goals() -> Iterator[Goal]:
-    """All of them."""
+    """Yield all goals."""
     for database, shares in (("sqlite", (0.60, 0.80, 0.80)), ("postgres", (0.45, 0.65, 0.70))):
         for detail in ("", MANY):
             for clients, share in zip((16, 64, 256), shares, strict=True):
@@ -59,7 +59,7 @@ def goals() -> Iterator[Goal]:
 
 
 def judged(wanted: Sequence[Goal], results: Sequence[Series]) -> list[tuple[Goal, float | None, str]]:
-    """Each goal with what was measured, and ``met``, ``missed`` or ``not measured``."""
+    """Return each goal with the measured ratio, and ``met``, ``missed`` or ``not measured``."""
     rows: list[tuple[Goal, float | None, str]] = []
     for goal in wanted:
         value = goal.measured(results)
@@ -68,7 +68,7 @@ def judged(wanted: Sequence[Goal], results: Sequence[Series]) -> list[tuple[Goal
 
 
 def print_goals(wanted: Sequence[Goal], results: Sequence[Series]) -> None:
-    """One line for each goal that was measured."""
+    """Print one line for each goal that was measured."""
     rows = judged(wanted, results)
     width = max(len(goal.subject) for goal in wanted)
     other_width = max(len(goal.other) for goal in wanted)

@@ -16,20 +16,20 @@ from benchmarks.wire import Requests
 SHORT = 1_000
 GOAL = 0.95
 CHUNK = 10_000
-"""How many conversations are built in one transaction."""
+"""Number of conversations that are built in one transaction."""
 
 SAMPLE = 20_000
-"""How many conversations are asked for, and by at most how many users: a token takes a while to sign."""
+"""Number of conversations that are asked for, by at most ``SAMPLE_USERS`` users: a token takes a while to sign."""
 
 SAMPLE_USERS = 100
 
 
 class Grown(Protocol):
-    """What is in the tables, and what is asked of it."""
+    """Content of the tables, and the requests for it."""
 
     @property
     def label(self) -> str:
-        """How much it is."""
+        """Amount of the content, in words."""
         ...
 
     @property
@@ -42,11 +42,11 @@ class Grown(Protocol):
         ...
 
     def subjects(self, requests: Requests, server: str) -> Iterator[Subject]:
-        """What is measured on this server."""
+        """Yield the requests that are measured on this server."""
         ...
 
     def goals(self, server: str, clients: int) -> Iterator[Goal]:
-        """What that should reach."""
+        """Yield the goals for them."""
         ...
 
 
@@ -65,7 +65,7 @@ class Logs:
 
     @property
     def label(self) -> str:
-        """How much it is."""
+        """Amount of the content, in words."""
         return f"a log of {self.events:,} events and {len(self.short_numbers)} of {self.short:,}"
 
     @property
@@ -81,7 +81,7 @@ class Logs:
         loader.commit()
 
     def subjects(self, requests: Requests, server: str) -> Iterator[Subject]:
-        """The same of a short log and of the long one."""
+        """Yield the same requests of a short log and of the long one."""
         *written, read = [room(number, (0, 1)) for number in self.short_numbers]
         long = self.written
         what = "POST event"
@@ -98,7 +98,7 @@ class Logs:
                 yield Subject(_named(what, server, size), server, 200, [[get]], _named(what, server, self.short))
 
     def goals(self, server: str, clients: int) -> Iterator[Goal]:
-        """The long log is as quick as a short one."""
+        """Yield the goals: the long log is as quick as a short one."""
         for what in ("POST event", "GET last 100", "GET 100 by record_index", "GET 100 by start_id"):
             yield Goal(_named(what, server, self.events), _named(what, server, self.short), clients, least=GOAL)
 
@@ -113,7 +113,7 @@ class Crowd:
 
     @property
     def label(self) -> str:
-        """How much it is."""
+        """Amount of the content, in words."""
         return f"{self.conversations * self.per:,} events in {self.conversations:,} conversations of {self.users:,} users"
 
     @property
@@ -132,7 +132,7 @@ class Crowd:
             loader.commit()
 
     def subjects(self, requests: Requests, server: str) -> Iterator[Subject]:
-        """Conversations at random."""
+        """Yield requests to conversations at random."""
         rooms = self._sample()
         users = range(min(self.users, SAMPLE_USERS))
         for status, what, asked in (
@@ -145,7 +145,7 @@ class Crowd:
             yield Subject(f"{what}, {server}", server, status, [asked[part::parts] for part in range(parts)])
 
     def goals(self, server: str, clients: int) -> Iterator[Goal]:
-        """None: there is nothing of another size beside it."""
+        """Yield no goals: there is nothing of another size beside it."""
         yield from ()
 
     def _members(self, number: int) -> tuple[int, int]:
@@ -153,7 +153,7 @@ class Crowd:
         return one, (one + 1 + number // self.users % (self.users - 1)) % self.users
 
     def _sample(self) -> list[Room]:
-        """Conversations at random of which one of few users is the first member."""
+        """Return conversations at random of which one of few users is the first member."""
         random = Random(1)
         numbers = (random.randrange(self.conversations) for _ in range(SAMPLE))
         few = [number - number % self.users + number % self.users % SAMPLE_USERS for number in numbers]

@@ -28,7 +28,7 @@ from benchmarks.report import machine, print_table, write_json
 from benchmarks.rooms import Address, Room
 from benchmarks.server import running
 from benchmarks.wire import Requests, read_json
-from conversation_kit.tokens import make_key_pair
+from conversation_kit.auth import make_key_pair
 
 
 def _arguments() -> argparse.Namespace:
@@ -55,7 +55,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Returns the exit status: 1 when an answer was wrong, something stood still, or events are missing."""
+    """Return the exit status: 1 when an answer was wrong, something stood still, or events are missing."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     private_key, public_key = make_key_pair()
@@ -101,7 +101,7 @@ def _grown(arguments: argparse.Namespace) -> Grown:
 
 
 def _databases(arguments: argparse.Namespace, stack: ExitStack) -> Iterator[tuple[str, str]]:
-    """The URLs of databases that nobody else uses, by name."""
+    """Yield the URLs of databases that nobody else uses, by name."""
     own = f"conversation_kit_grown_{arguments.conversations}" if arguments.keep else f"conversation_kit_growth_{os.getpid()}"
     if arguments.only in "sqlite":
         folder = arguments.folder or Path(tempfile.gettempdir())
@@ -136,7 +136,7 @@ def _build(name: str, url: str, grown: Grown) -> dict[str, float]:
 
 
 def _unlike(address: Address, requests: Requests, room: Room) -> list[str]:
-    """How the first event of a conversation, which was built, differs from the last one, which the kit has appended."""
+    """Return how the first event of a conversation, which was built, differs from the last one, which the kit has appended."""
     path = f"/conversations/{room.id}/events?page_size=1&order="
     built, appended = (read_json(address, requests, room.members[0][0], path + order)[1] for order in ("asc", "desc"))
     assert isinstance(built, list)
@@ -151,7 +151,7 @@ _NUMBERS = "SELECT sum(sequence_number) FROM conversation_kit_conversation"
 
 
 def _counted(url: str) -> tuple[int, int]:
-    """The sum of the conversations' counters, and the events that there are."""
+    """Return the sum of the conversations' counters, and the number of events that there are."""
     with loading(url) as loader:
         return loader.value(_NUMBERS), loader.value(_COUNT)
 

@@ -16,7 +16,7 @@ AT_ONCE = 100
 """Connections that are opened together."""
 
 SECONDS = 60.0
-"""How long a crowd waits at most for what it expects."""
+"""Seconds that a crowd waits at most for the events that it expects."""
 
 
 class Crowd:
@@ -32,7 +32,7 @@ class Crowd:
         self.last = 0.0
         self.instants: list[float] | None = None
         self.problem = ""
-        """What went wrong first, if anything did."""
+        """The first problem, if there was any."""
         self.buffer = bytearray(262_144)
         self._awaited: tuple[Callable[[], bool], asyncio.Future[None]] | None = None
 
@@ -58,7 +58,7 @@ class Crowd:
             raise RuntimeError(f"{self.arrived} events came, where {events} were published.")
 
     def note(self) -> None:
-        """Something has changed: look whether what is awaited holds."""
+        """Look whether the awaited condition holds, after something has changed."""
         if self._awaited is not None:
             holds, awaited = self._awaited
             if not awaited.done():
@@ -68,7 +68,7 @@ class Crowd:
                     awaited.set_result(None)
 
     def fail(self, problem: str) -> None:
-        """Something went wrong."""
+        """Keep the first problem, and tell it to whoever waits."""
         self.problem = self.problem or problem
         self.note()
 
@@ -91,7 +91,7 @@ class Listener(asyncio.BufferedProtocol):
         self.transport.write(self._request)
 
     def get_buffer(self, sizehint: int) -> bytearray:
-        """Where to read into: one buffer for all, since what is in it is counted before anything else is read."""
+        """Return the buffer to read into: one for all, since its content is counted before anything else is read."""
         return self._crowd.buffer
 
     def buffer_updated(self, length: int) -> None:
@@ -113,18 +113,21 @@ class Listener(asyncio.BufferedProtocol):
             crowd.note()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Nobody but the crowd may end a stream."""
+        """Fail when anybody but the crowd ended the stream."""
         if not self.transport.is_closing() or error is not None:
             self._crowd.fail(f"A stream was lost after {self.count} events: {error}")
 
     def eof_received(self) -> None:
-        """The server has ended it."""
+        """Fail, since the server has ended the stream."""
         self._crowd.fail(f"A stream ended after {self.count} events.")
 
 
 @asynccontextmanager
 async def listening(port: int, requests: Iterable[bytes]) -> AsyncIterator[Crowd]:
-    """A crowd with a stream for each request, all of them open. Raises ``RuntimeError`` when one is refused."""
+    """Give a crowd with a stream for each request, all of them open.
+
+    Raises ``RuntimeError`` when one is refused.
+    """
     loop = asyncio.get_running_loop()
     crowd = Crowd()
     todo = list(requests)
@@ -149,7 +152,10 @@ async def publish(port: int, seconds: float = 0.0) -> list[float]:
 
 
 async def asked(port: int, request: bytes) -> bytes:
-    """The body that the server answers, which closes the connection afterwards. Raises ``RuntimeError`` when it is no success."""
+    """Return the body that the server answers, which closes the connection afterwards.
+
+    Raises ``RuntimeError`` when it is no success.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request)

@@ -21,7 +21,10 @@ WARM_UP = 0.2
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one run. ``accepted`` and ``wrong`` count every answer, ``rate`` and ``latency`` only those of the counted time."""
+    """Result of one run.
+
+    ``accepted`` and ``wrong`` count every answer, ``rate`` and ``latency`` only those of the counted time.
+    """
 
     rate: float
     latency: float
@@ -123,7 +126,7 @@ def drive(port: int, clients: Sequence[Sequence[bytes]], *, status: int, seconds
 
 
 async def driven(port: int, clients: Sequence[Sequence[bytes]], *, status: int, seconds: float) -> Outcome:
-    """The same in an event loop in which other things go on too."""
+    """Do the same as ``drive`` in an event loop in which other things go on too."""
     loop = asyncio.get_running_loop()
     run = _Run(b"%d" % status, 0.0, 0.0, len(clients), loop.create_future())
     connections: list[_Client] = []

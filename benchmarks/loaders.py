@@ -12,7 +12,7 @@ from sqlalchemy import Table, make_url
 
 
 class Loader(Protocol):
-    """Takes rows into a database, all between two calls of ``commit`` or none."""
+    """Way to take rows into a database, all between two calls of ``commit`` or none."""
 
     def load(self, table: Table, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Insert these values of these columns."""
@@ -23,7 +23,7 @@ class Loader(Protocol):
         ...
 
     def value(self, query: str) -> int:
-        """The one number that a query answers."""
+        """Return the one number that a query answers."""
         ...
 
     def settle(self) -> None:
@@ -76,7 +76,7 @@ class _PostgresLoader:
 
 @contextmanager
 def loading(url: str) -> Iterator[Loader]:
-    """A loader for the SQLite file or the PostgreSQL database of an SQLAlchemy URL."""
+    """Give a loader for the SQLite file or the PostgreSQL database of an SQLAlchemy URL."""
     target = make_url(url)
     if target.get_backend_name() == "sqlite":
         connection: Any = sqlite3.connect(str(target.database))

@@ -20,7 +20,7 @@ class Series:
     outcomes: list[Outcome] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
     warm_up: Outcome | None = None
-    """What came of the first requests, which are only counted."""
+    """Outcome of the first requests, which are only counted."""
 
     @property
     def rates(self) -> list[float]:
@@ -40,7 +40,7 @@ class Series:
 
     @property
     def accepted(self) -> int:
-        """How many answers were as they should be."""
+        """Number of answers that were as they should be."""
         return sum(outcome.accepted for outcome in self._every)
 
     @property
@@ -49,7 +49,7 @@ class Series:
 
     @property
     def problem(self) -> str | None:
-        """What went wrong with the requests, if anything did."""
+        """Description of the failed requests, or ``None`` if there are none."""
         wrong = sum(outcome.wrong for outcome in self._every)
         # On a busy machine a short round may be over before the first answer, which still comes.
         if wrong == 0 and all(outcome.accepted for outcome in self.outcomes):
@@ -59,7 +59,7 @@ class Series:
 
 
 def measure(chosen: Sequence[Subject], servers: Mapping[str, Server], counts: Sequence[int], rounds: int, seconds: float) -> list[Series]:
-    """Everything once a round, so that what disturbs the machine for a while disturbs all alike; every other round backwards."""
+    """Measure everything once a round, so that a disturbance of the machine hits all alike; every other round backwards."""
     results = [Series(subject, count) for count in counts for subject in chosen if subject.only_at in (None, count)]
     for series in {series.subject.name: series for series in reversed(results)}.values():
         subject = series.subject
@@ -76,17 +76,17 @@ def measure(chosen: Sequence[Subject], servers: Mapping[str, Server], counts: Se
 
 
 def find(results: Sequence[Series], subject: str, clients: int) -> Series | None:
-    """The series of a subject with this number of clients, if it was measured."""
+    """Return the series of a subject with this number of clients, if it was measured."""
     return next((series for series in results if series.subject.name == subject and series.clients == clients), None)
 
 
 def ratio(series: Series, other: Series) -> float:
-    """The median of the rounds' ratios of rates: what slows a round down slows down both."""
+    """Return the median of the rounds' ratios of rates: a slow round is slow for both."""
     pairs = zip(series.rates, other.rates, strict=True)
     return median(rate / against if against else 0.0 for rate, against in pairs)
 
 
 def latency_ratio(series: Series, other: Series) -> float:
-    """The same of the median latencies."""
+    """Return the same of the median latencies."""
     pairs = zip(series.outcomes, other.outcomes, strict=True)
     return median(one.latency / against.latency if against.latency else 0.0 for one, against in pairs)

@@ -16,20 +16,23 @@ from benchmarks import cores
 from benchmarks.databases import POSTGRES_VARIABLE, own_database
 from benchmarks.wire import TEXT
 from conversation_kit import ConversationKit, JWTAuthenticator
+from conversation_kit.auth import make_key_pair, make_token
+from conversation_kit.domain.drafts import Draft
 from conversation_kit.domain.events import Event
-from conversation_kit.domain.scene import Changes, Draft, Needs, Scene
-from conversation_kit.domain.times import now
-from conversation_kit.http.app import OPERATIONS
-from conversation_kit.http.calls import Call
-from conversation_kit.http.links import Links, base_url
-from conversation_kit.http.operations import Routes
-from conversation_kit.http.requests import EventBody
-from conversation_kit.http.responses import Answer
+from conversation_kit.domain.scene import Changes, Needs, Scene
+from conversation_kit.domain.values.times import now
+from conversation_kit.http.beta.api import BETA
+from conversation_kit.http.beta.links import Links
+from conversation_kit.http.beta.schemas.bodies import EventBody
+from conversation_kit.http.serving.base_url import links_by_base
+from conversation_kit.http.serving.refusals import Refusals
+from conversation_kit.http.serving.request import Mount, Request
+from conversation_kit.http.serving.response import Response
+from conversation_kit.http.serving.routing import Routes
 from conversation_kit.services.events import Events
-from conversation_kit.tokens import make_key_pair, make_token
 from conversation_kit_sql import SQLStorage
-from conversation_kit_sql.batch import ChangeUnit
-from conversation_kit_sql.lanes import Ticket
+from conversation_kit_sql.changes.apply import ChangeUnit
+from conversation_kit_sql.workers.work_queue import Job
 
 APPLICATION = "profile"
 ROUNDS, CALLS = 7, 500
@@ -39,7 +42,7 @@ def main() -> None:
     """Print the tables."""
     cores.pin(cores.SERVER)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, tempfile.TemporaryDirectory() as folder:
-        runner.run(_door())
+        runner.run(_request())
         runner.run(_batches("SQLite, synchronous=FULL", f"sqlite:///{folder}/profile.db"))
         address = os.environ.get(POSTGRES_VARIABLE)
         if address is not None:
@@ -52,7 +55,7 @@ def _print(name: str, seconds: float) -> None:
 
 
 async def _quickest(step: Callable[[], Awaitable[Any]]) -> float:
-    """Seconds of one call, the quickest of some rounds."""
+    """Return the seconds of one call, in the quickest of some rounds."""
     best = float("inf")
     for _ in range(ROUNDS):
         began = time.perf_counter()
@@ -99,20 +102,22 @@ class _Posting:
         pass
 
 
-async def _door() -> None:
+async def _request() -> None:
     post = _Posting()
     await post.prepare()
-    kit, core, routes = post.kit, post.kit._core, Routes(OPERATIONS)
-    links = Links(base_url(post.scope))
+    kit, core, routes = post.kit, post.kit._context, Routes(BETA.operations)
+    links_of = links_by_base(Links)
+    links = links_of(post.scope)
+    mount = Mount(Refusals(core.hub), BETA.acl_versions, BETA.wire.error)
     events = Events(core, await post.auth.authenticate(post.scope))
     text = {"text": TEXT}
 
     async def route() -> None:
-        Links(base_url(post.scope))
+        links_of(post.scope)
         routes.find("POST", post.scope["path"])
 
     async def parse() -> None:
-        await Call(post.scope, post.receive, post.scope["path"], {}, links).body(EventBody)
+        await Request(post.scope, post.receive, post.scope["path"], {}, links, mount, kit.as_user("ana")).body(EventBody)
 
     async def nothing() -> None:
         pass
@@ -122,7 +127,7 @@ async def _door() -> None:
 
     async def answer() -> None:
         href = links.event(post.room, 1)
-        await Answer.json({"id": "1", "timestamp": "2026-01-01T00:00:00.000Z", "href": href}, 201).send(post.send)
+        await Response.json({"id": "1", "timestamp": "2026-01-01T00:00:00.000Z", "href": href}, 201).send(post.send)
 
     print("POST event on memory, from the ASGI call to the last message")
     bare = await _quickest(nothing)
@@ -144,7 +149,7 @@ def _decide(member: str, scene: Scene) -> Changes[Event]:
 
 
 async def _batches(database: str, url: str) -> None:
-    """What a group of appends takes in its worker thread, in a hot conversation and in as many as there are appends."""
+    """Print the time of a group of appends in its worker thread, in a hot conversation and in as many as there are appends."""
     storage = SQLStorage(url)
     kit = ConversationKit(storage=storage, auth=_Posting().auth, application_id=APPLICATION)
     async with kit.lifespan():
@@ -165,9 +170,9 @@ async def _batches(database: str, url: str) -> None:
 def _group(storage: SQLStorage, units: list[ChangeUnit]) -> tuple[float, float]:
     processor = whole = float("inf")
     for _ in range(ROUNDS * 10):
-        tickets: list[Ticket[Any]] = [Ticket(unit) for unit in units]
+        tickets: list[Job[Any]] = [Job(unit) for unit in units]
         began, used = time.perf_counter(), time.process_time()
-        storage._commit(tickets)
+        storage._commits.commit(tickets)
         processor = min(processor, time.process_time() - used)
         whole = min(whole, time.perf_counter() - began)
         for ticket in tickets:

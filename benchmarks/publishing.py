@@ -17,13 +17,14 @@ from starlette.routing import Route
 from benchmarks.rooms import APPLICATION, PREFIX
 from benchmarks.wire import TEXT
 from conversation_kit.domain.events import Event, located
-from conversation_kit.domain.times import now
+from conversation_kit.domain.values.epochs import FIRST_EPOCH, cursor_text
+from conversation_kit.domain.values.times import now
 
 Send: TypeAlias = Callable[[Any], Awaitable[None]]
 
 
 def publisher(publish: Callable[[], Awaitable[None]], host: Starlette) -> Starlette:
-    """The host with a ``/publish`` at which one event after the other is published, for so many ``seconds`` or once.
+    """Return the host with a ``/publish`` at which one event after the other is published, for so many ``seconds`` or once.
 
     It answers with the instants of ``time.monotonic`` at which it began each of them, which other processes of the machine can compare
     with their own.
@@ -56,9 +57,10 @@ class DirectApp:
         conversation, member = f"CON-{uuid4()}", f"MEM-{uuid4()}"
         event = Event.compose(APPLICATION, conversation, 1000, type="text", body={"text": TEXT}, timestamp=now(), sender=member)
         data = located(event.data, f"http://127.0.0.1{PREFIX}/conversations/{conversation}/events/")
-        record = f"id: {event.id}\ndata: {data}\n\n".encode()
+        cursor = cursor_text(1000, FIRST_EPOCH)
+        record = f"id: {cursor}\ndata: {data}\n\n".encode()
         self._piece = {"type": "http.response.body", "body": record, "more_body": True}
-        self._frame = {"type": "websocket.send", "text": data}
+        self._frame = {"type": "websocket.send", "text": f'{data[:-1]},"cursor":"{cursor}"}}'}
         self._streams: defaultdict[str, dict[Send, Any]] = defaultdict(dict)
 
     async def publish(self) -> None:
@@ -72,7 +74,7 @@ class DirectApp:
             await send(message)
 
     async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Send) -> None:
-        """A stream for each WebSocket and each GET."""
+        """Open a stream for each WebSocket and each GET."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.accept"})
             await self._stay(scope["path"], self._frame, receive, send)

@@ -19,7 +19,10 @@ INSERT = "INSERT INTO event (conversation_id, id, data) VALUES (?, ?, ?)"
 
 
 class RawLog:
-    """Appends events over one connection for each thread. Makes its tables, with these conversations, at once."""
+    """Log of events, appended over one connection for each thread.
+
+    It makes its tables, with these conversations, at once.
+    """
 
     def __init__(self, connect: Callable[[], Any], begin: str, mark: str, conversation_ids: Iterable[str]) -> None:
         self._connect = connect
@@ -53,7 +56,7 @@ class RawLog:
 
 
 def open_log(url: str, conversation_ids: Iterable[str]) -> RawLog:
-    """A log in the SQLite file or the PostgreSQL database of an SQLAlchemy URL."""
+    """Open a log in the SQLite file or the PostgreSQL database of an SQLAlchemy URL."""
     target = make_url(url)
     if target.get_backend_name() == "sqlite":
 

@@ -19,7 +19,7 @@ OTHERS = ("fastapi", "aiosqlite", "django", "djangorestframework")
 
 
 def print_table(results: Sequence[Series], against: str = "of bare") -> None:
-    """One line for each series.
+    """Print one line for each series.
 
     ``against`` heads its shares of its yardstick, and *ours* is the kit's rate as a multiple of this one. Columns that would be empty
     are left out.
@@ -30,7 +30,7 @@ def print_table(results: Sequence[Series], against: str = "of bare") -> None:
 
 
 def print_columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """The rows below their titles, the first column to the left. Columns that would be empty are left out."""
+    """Print the rows below their titles, the first column to the left; columns that would be empty are left out."""
     columns = [column for column in zip(titles, *rows, strict=True) if any(column[1:])]
     widths = [max(len(cell) for cell in column) for column in columns]
     for line in zip(*columns, strict=True):
@@ -60,7 +60,7 @@ def _share(value: float | None, unit: str = "") -> str:
 
 
 def _shares(results: Sequence[Series], series: Series) -> dict[str, float | None]:
-    """The share of the yardstick's rate, the yardstick's share of the cost, and how many times this rate the kit's is."""
+    """Return the share of the yardstick's rate, the yardstick's share of the cost, and how many times this rate the kit's is."""
     yardstick = find(results, series.subject.yardstick, series.clients)
     ours = find(results, series.subject.ours, series.clients)
     return {
@@ -71,7 +71,7 @@ def _shares(results: Sequence[Series], series: Series) -> dict[str, float | None
 
 
 def machine() -> dict[str, str]:
-    """What the results depend on; packages that are not installed are left out."""
+    """Return the facts that the results depend on; packages that are not installed are left out."""
     found = {"python": platform.python_version(), "system": platform.system()}
     for name in (*PACKAGES, *OTHERS):
         try:
@@ -82,7 +82,7 @@ def machine() -> dict[str, str]:
 
 
 def write_json(file: Path, results: Sequence[Series], wanted: Sequence[Goal], more: dict[str, Any] | None = None) -> None:
-    """Everything, for programs."""
+    """Write everything as JSON, for programs."""
     rows = [
         {
             "subject": series.subject.name,
@@ -100,5 +100,5 @@ def write_json(file: Path, results: Sequence[Series], wanted: Sequence[Goal], mo
 
 
 def write_records(file: Path, results: Sequence[Any]) -> None:
-    """The results as their dataclasses have them, for programs."""
+    """Write the results as their dataclasses have them, for programs."""
     file.write_text(json.dumps({"machine": machine(), "results": [asdict(result) for result in results]}, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""What every server holds before it is measured, and where it listens."""
+"""Conversations that every server holds before it is measured, and the address at which it listens."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ APPLICATION = "bench"
 USERS = 10
 CONVERSATIONS = 100
 MEMBERS = 2
-"""How many members each of the many conversations has."""
+"""Number of members of each of the many conversations."""
 
 LOGGED = 1000
-"""How many events the conversation has that is read."""
+"""Number of events of the conversation that is read."""
 
 
 @dataclass(frozen=True)
@@ -34,25 +34,25 @@ class Rooms:
     read: Room
 
     def __iter__(self) -> Iterator[Room]:
-        """All of them."""
+        """Iterate over all of them."""
         yield from (self.hot, *self.many, self.read)
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server listens and what it holds, if it holds anything."""
+    """Port at which a server listens, and the conversations that it holds, if it holds any."""
 
     port: int
     rooms: Rooms | None = None
 
 
 def user_names() -> list[str]:
-    """The names of all users."""
+    """Return the names of all users."""
     return [f"user-{number}" for number in range(USERS)]
 
 
 def plan(conversations: int = CONVERSATIONS, members: int = MEMBERS) -> Iterator[tuple[str, list[str]]]:
-    """Each conversation's name and its users: the hot one, the many, the one that is read."""
+    """Yield each conversation's name and its users: the hot one, the many, the one that is read."""
     names = user_names()
     yield "hot", names
     for number in range(conversations):
@@ -61,16 +61,16 @@ def plan(conversations: int = CONVERSATIONS, members: int = MEMBERS) -> Iterator
 
 
 def as_rooms(rooms: list[Room]) -> Rooms:
-    """The conversations that were made as ``plan`` has them, in its order."""
+    """Return the conversations that were made as ``plan`` has them, in its order."""
     hot, *many, read = rooms
     return Rooms(hot, many, read)
 
 
 def make_rooms() -> Rooms:
-    """The planned conversations with new ids, for servers that insert them as they are."""
+    """Make the planned conversations with new ids, for servers that insert them as they are."""
     return as_rooms([Room(f"CON-{uuid4()}", [(user, f"MEM-{uuid4()}") for user in users]) for _, users in plan()])
 
 
 def message(number: int) -> str:
-    """The text of an event of the conversation that is read."""
+    """Return the text of an event of the conversation that is read."""
     return f"Message {number} of a conversation that has been going on."

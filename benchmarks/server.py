@@ -30,7 +30,10 @@ class Server:
 
     @cached_property
     def address(self) -> Address:
-        """Where it listens, as soon as it does. Raises ``RuntimeError`` when it never will."""
+        """Address at which it listens, as soon as it does.
+
+        Raises ``RuntimeError`` when it never will.
+        """
         try:
             address: Address = self._connection.recv()
         except EOFError:
@@ -44,14 +47,14 @@ class Server:
         return self.address.rooms
 
     def cpu_seconds(self) -> float:
-        """The processor time that it has taken so far."""
+        """Return the processor time that it has taken so far."""
         self._connection.send(None)
         return float(self._connection.recv())
 
 
 @contextmanager
 def running(name: str, spec: Spec) -> Iterator[Server]:
-    """A server that starts up while others do."""
+    """Run a server that starts up while others do."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_main, args=(theirs, spec), name=name, daemon=True)

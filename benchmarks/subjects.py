@@ -1,4 +1,4 @@
-"""What is measured: which requests go to which server."""
+"""Subjects of the measurements: the requests that go to each server."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Subject:
         return {self.name, self.yardstick, self.ours} - {""}
 
     def clients(self, number: int, round: int = 0) -> list[Sequence[bytes]]:
-        """The requests of this many clients."""
+        """Return the requests of this many clients."""
         if self.by_round:
             return [self.requests[round % len(self.requests)]] * number
         return [self.requests[index % len(self.requests)] for index in range(number)]
 
 
 def subjects(requests: Requests, servers: Mapping[str, Server]) -> Iterator[Subject]:
-    """All of them, each yardstick before what is compared with it."""
+    """Yield all subjects, each yardstick before those that are compared with it."""
     for name, server in servers.items():
         whose, _, database = name.partition(" ")
         if whose == "bare":
@@ -66,14 +66,14 @@ def _bare(requests: Requests, server: str, rooms: Rooms) -> Iterator[Subject]:
 
 
 def _beside(requests: Requests, server: str, rooms: Rooms, yardstick: str) -> Iterator[Subject]:
-    """The kit served in another way."""
+    """Yield the subjects of the kit served in another way."""
     post, get = f"POST event, {yardstick}", f"GET last 100, {yardstick}"
     yield Subject(f"POST event, {server}", server, 201, _posts(requests, rooms), post, only_at=BESIDE)
     yield Subject(f"GET last 100, {server}", server, 200, [[requests.events(rooms.read)]], get, only_at=BESIDE)
 
 
 def _stored(requests: Requests, server: str, rooms: Rooms) -> Iterator[Subject]:
-    """The kit, or what tutorials show, on a storage."""
+    """Yield the subjects of the kit, or of a tutorial's app, on a storage."""
     whose, _, database = server.partition(" ")
     other = whose in TUTORIALS
     only_at = BESIDE if other else None
@@ -88,17 +88,17 @@ def _stored(requests: Requests, server: str, rooms: Rooms) -> Iterator[Subject]:
 
 
 def _posts(requests: Requests, rooms: Rooms) -> list[list[bytes]]:
-    """Every client writes to the hot conversation, as one of its members."""
+    """Return the requests with which every client writes to the hot conversation, as one of its members."""
     return [[requests.post(rooms.hot, index)] for index in range(len(rooms.hot.members))]
 
 
 def turns(spread: Sequence[bytes]) -> list[list[bytes]]:
-    """Every client writes to all conversations, each beginning at another one."""
+    """Return the requests with which every client writes to all conversations, each beginning at another one."""
     return [[*spread[start:], *spread[:start]] for start in range(0, len(spread), 7)]
 
 
 def chosen(every: Sequence[Subject], name: str) -> list[Subject]:
-    """Those with ``name`` in their names, written alike if there are any such (POST is no postgres), and what they are compared with."""
+    """Return the subjects with ``name`` in their names, written alike if there are any such (POST is no postgres), and their yardsticks."""
     by_name = {subject.name: subject for subject in every}
     wanted: set[str] = set()
     found = {key for key in by_name if name in key} or {key for key in by_name if name.lower() in key.lower()}

@@ -73,7 +73,7 @@ class EventOut(BaseModel):
 
 @asynccontextmanager
 async def opened_fastapi(url: str, public_key: str) -> AsyncIterator[tuple[FastAPI, Rooms]]:
-    """The application on the SQLite file or the PostgreSQL database of ``url``, with its conversations in it."""
+    """Open the application on the SQLite file or the PostgreSQL database of ``url``, with its conversations in it."""
     target = make_url(url)
     is_sqlite = target.get_backend_name() == "sqlite"
     target = target.set(drivername="sqlite+aiosqlite" if is_sqlite else "postgresql+psycopg")

@@ -28,7 +28,7 @@ from benchmarks.rooms import Room
 from benchmarks.server import Server, running
 from benchmarks.subjects import turns
 from benchmarks.wire import Requests
-from conversation_kit.tokens import make_key_pair
+from conversation_kit.auth import make_key_pair
 
 SENDERS, MEMBERS = 16, 10
 BARE, DIRECT = "bare", "direct"
@@ -41,7 +41,7 @@ GOALS = {"sqlite": (0.40, 2.0), "postgres": (0.30, 3.0)}
 
 @dataclass
 class Way:
-    """What one server did, by round."""
+    """Results of one server, by round."""
 
     server: str
     outcomes: list[Outcome] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Way:
         return [outcome.rate for outcome in self.outcomes]
 
     def share(self, bare: Way) -> float:
-        """The median of the rounds' ratios of rates."""
+        """Return the median of the rounds' ratios of rates."""
         return median(rate / against for rate, against in zip(self.rates, bare.rates, strict=True))
 
 
@@ -77,7 +77,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Returns the exit status: 1 when an answer was wrong, or somebody did not get every event once."""
+    """Return the exit status: 1 when an answer was wrong, or somebody did not get every event once."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     private_key, public_key = make_key_pair()
@@ -104,7 +104,7 @@ def main() -> int:
 
 
 def _urls(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, str]:
-    """The kits' databases by name."""
+    """Return the kits' databases by name."""
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="conversation-kit-"))
     urls = {"memory": "memory://", "sqlite": f"sqlite:///{folder}/kit.db"}
     reason = why_not(arguments.postgres, POSTGRES_VARIABLE)
@@ -116,7 +116,7 @@ def _urls(arguments: argparse.Namespace, stack: ExitStack) -> dict[str, str]:
 
 
 async def measure(servers: Mapping[str, Server], requests: Requests, rounds: int, seconds: float, alone: int) -> list[Way]:
-    """All servers in turn, every other round backwards, with the same listeners throughout.
+    """Measure all servers in turn, every other round backwards, with the same listeners throughout.
 
     Raises ``RuntimeError`` when an answer is wrong, or not everybody gets every event once.
     """
@@ -140,12 +140,12 @@ async def measure(servers: Mapping[str, Server], requests: Requests, rounds: int
 
 
 def _rooms(servers: Mapping[str, Server], name: str) -> list[Room]:
-    """The conversations that are written to: the server's own, or some kit's where it has none."""
+    """Return the conversations that are written to: the server's own, or some kit's where it has none."""
     return next(server.rooms.many for other, server in servers.items() if name in (other, BARE, DIRECT) and other not in (BARE, DIRECT))
 
 
 def _streams(requests: Requests, room: Room) -> list[bytes]:
-    """What its members ask for."""
+    """Return the requests of its members for streams."""
     return [requests.listen(f"/conversations/{room.id}/events", user, "sse") for user, _ in room.members]
 
 
@@ -190,7 +190,7 @@ async def _alone(way: Way, port: int, crowd: Crowd, posts: Sequence[bytes], even
 
 
 def print_ways(results: Sequence[Way]) -> None:
-    """One line for each server, and whether its goals are met."""
+    """Print one line for each server, and whether its goals are met."""
     titles = (
         "",
         "POST/s",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from benchmarks.rooms import APPLICATION, PREFIX, Address, Room, Rooms
-from conversation_kit.tokens import make_token
+from conversation_kit.auth import make_token
 
 MARK = b"|"
 """Once in each text that is sent, and nowhere else in an event or around it, so that who counts it counts events."""
@@ -24,32 +24,32 @@ LAST_100 = "?order=desc&page_size=100"
 
 
 class Requests:
-    """Writes requests with the tokens of their users."""
+    """Requests with the tokens of their users."""
 
     def __init__(self, private_key: str) -> None:
         self._token = cache(lambda user: make_token(private_key, APPLICATION, sub=user, ttl=86_400))
 
     def post(self, room: Room, index: int = 0) -> bytes:
-        """An event by a member."""
+        """Return the request of a member to post an event."""
         user, member = room.members[index % len(room.members)]
         body = json.dumps({"type": "text", "from": member, "body": {"text": TEXT}}).encode()
         return self._request("POST", f"/conversations/{room.id}/events", user, body)
 
     def events(self, room: Room, query: str = LAST_100) -> bytes:
-        """A page of events, read by the first member."""
+        """Return the request of the first member for a page of events."""
         return self.get(f"/conversations/{room.id}/events{query}", room.members[0][0])
 
     def get(self, path: str, user: str) -> bytes:
-        """Any read."""
+        """Return the request for any read."""
         return self._request("GET", path, user)
 
     def listen(self, path: str, user: str, transport: str) -> bytes:
-        """A live stream of events: server-sent ones (``sse``) or a WebSocket (``ws``)."""
+        """Return the request for a live stream of events: server-sent ones (``sse``) or a WebSocket (``ws``)."""
         more = {"sse": ("Accept: text/event-stream",), "ws": HANDSHAKE}[transport]
         return self._request("GET", path, user, more=more)
 
     def headers(self, user: str) -> dict[str, str]:
-        """The header with the user's token."""
+        """Return the header with the user's token."""
         return {"Authorization": f"Bearer {self._token(user)}"}
 
     def _request(self, method: str, path: str, user: str, body: bytes = b"", more: Sequence[str] = ()) -> bytes:
@@ -60,7 +60,7 @@ class Requests:
 
 
 def read_json(address: Address, requests: Requests, user: str, path: str) -> tuple[bytes, object]:
-    """The bytes and the value of an answer."""
+    """Return the bytes and the value of an answer."""
     connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=30)
     try:
         connection.request("GET", PREFIX + path, headers={**requests.headers(user), "Host": "127.0.0.1"})
@@ -74,12 +74,12 @@ def read_json(address: Address, requests: Requests, user: str, path: str) -> tup
 
 
 def last_100(address: Address, rooms: Rooms, requests: Requests) -> bytes:
-    """What the kit answers, for the yardstick to send."""
+    """Return the kit's answer, for the yardstick to send."""
     return read_json(address, requests, rooms.read.members[0][0], f"/conversations/{rooms.read.id}/events{LAST_100}")[0]
 
 
 def gaps(address: Address, rooms: Rooms, requests: Requests, accepted: int) -> list[str]:
-    """What is wrong with the logs that were written to: ids must be 1, 2, 3, ..., one for each event that was accepted."""
+    """Return the faults of the logs that were written to: ids must be 1, 2, 3, ..., one for each event that was accepted."""
     problems = []
     posted = 0
     for room in (rooms.hot, *rooms.many):

@@ -14,6 +14,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,13 +28,12 @@ from conversation_kit import (
     Capabilities,
     Changes,
     ConfigurationError,
-    Conversation,
     ConversationKit,
     HostAuthenticator,
     MemoryStorage,
     Needs,
+    RequestError,
     StorageUnavailable,
-    User,
 )
 from conversation_kit.domain.scene import Decide
 
@@ -48,10 +48,7 @@ class Line:
     application_id: str
     conversation_id: str | None = None
     changes: Changes[None] | None = None
-    new_conversation: Conversation | None = None
-    new_user: User | None = None
-    updated_user: User | None = None
-    deleted_user: str | None = None
+    spent: tuple[str, datetime] | None = None
 
 
 LINE = TypeAdapter(Line)
@@ -61,7 +58,7 @@ NOTHING: Changes[None] = Changes(None)
 def _read(
     method: Callable[Concatenate[MemoryStorage, P], Awaitable[T]],
 ) -> Callable[Concatenate[JsonLinesStorage, P], Coroutine[Any, Any, T]]:
-    """The same method, with an up-to-date state."""
+    """Wrap the method such that it sees an up-to-date state."""
 
     async def read(self: JsonLinesStorage, /, *args: P.args, **kwargs: P.kwargs) -> T:
         async with self._turn() as memory:
@@ -71,7 +68,10 @@ def _read(
 
 
 class JsonLinesStorage:
-    """Keeps everything in the file at ``path``, for systems with ``flock``. Good for thousands of events, not for millions."""
+    """Storage in the file at ``path``, for systems with ``flock``.
+
+    Good for thousands of events, not for millions.
+    """
 
     capabilities = Capabilities(durable=True, several_processes=True)
 
@@ -107,7 +107,7 @@ class JsonLinesStorage:
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[MemoryStorage]:
-        """The memory as the file has it, for one operation alone.
+        """Give the memory as the file has it, for one operation alone.
 
         Nobody sees what an operation did to the memory before its line is on the disk; when that fails, the memory is built anew.
         """
@@ -123,6 +123,11 @@ class JsonLinesStorage:
                 except OSError as error:
                     self._forget()
                     raise StorageUnavailable(f"{self._path}: {error}") from error
+                except RequestError:
+                    raise  # a decision's, which has changed nothing
+                except BaseException:
+                    self._forget()
+                    raise
                 finally:
                     fcntl.flock(self._file, fcntl.LOCK_UN)
 
@@ -142,15 +147,9 @@ class JsonLinesStorage:
         if line.changes is not None:
             changes = line.changes
             await memory.change(application_id, line.conversation_id, Needs(), lambda scene: changes)
-        elif line.new_conversation is not None:
-            await memory.create_conversation(line.new_conversation)
-        elif line.new_user is not None:
-            await memory.create_user(line.new_user)
-        elif line.updated_user is not None:
-            user = line.updated_user
-            await memory.update_user(application_id, user.id, lambda old: user)
-        elif line.deleted_user is not None:
-            await memory.delete_user(application_id, line.deleted_user)
+        elif line.spent is not None:
+            mark, until = line.spent
+            await memory.spend(application_id, mark, until, datetime.min.replace(tzinfo=UTC))
 
     async def change(self, application_id: str, conversation_id: str | None, needs: Needs, decide: Decide[T]) -> Changes[T]:
         """See ``Storage.change``."""
@@ -158,35 +157,18 @@ class JsonLinesStorage:
             changes: Changes[Any] = await memory.change(application_id, conversation_id, needs, decide)
             stored = replace(changes, result=None, signals=())
             if stored != NOTHING:
-                await self._append(Line(application_id, conversation_id, stored))
+                # A change that was asked for by a leg says itself in which conversation something is new.
+                there = changes.conversation.id if changes.conversation is not None else conversation_id
+                await self._append(Line(application_id, there, stored))
             return changes
 
-    async def create_conversation(self, conversation: Conversation) -> None:
-        """See ``Storage.create_conversation``."""
+    async def spend(self, application_id: str, mark: str, until: datetime, now: datetime) -> bool:
+        """See ``Storage.spend``."""
         async with self._turn() as memory:
-            await memory.create_conversation(conversation)
-            await self._append(Line(conversation.application_id, new_conversation=conversation))
-
-    async def create_user(self, user: User) -> None:
-        """See ``Storage.create_user``."""
-        async with self._turn() as memory:
-            await memory.create_user(user)
-            await self._append(Line(user.application_id, new_user=user))
-
-    async def update_user(self, application_id: str, user_id: str, update: Callable[[User], User]) -> User:
-        """See ``Storage.update_user``."""
-        async with self._turn() as memory:
-            user = await memory.update_user(application_id, user_id, update)
-            await self._append(Line(application_id, updated_user=user))
-            return user
-
-    async def delete_user(self, application_id: str, user_id: str) -> bool:
-        """See ``Storage.delete_user``."""
-        async with self._turn() as memory:
-            deleted = await memory.delete_user(application_id, user_id)
-            if deleted:
-                await self._append(Line(application_id, deleted_user=user_id))
-            return deleted
+            first = await memory.spend(application_id, mark, until, now)
+            if first:
+                await self._append(Line(application_id, spent=(mark, until)))
+            return first
 
     get_conversation = _read(MemoryStorage.get_conversation)
     list_conversations = _read(MemoryStorage.list_conversations)
@@ -195,6 +177,9 @@ class JsonLinesStorage:
     list_users = _read(MemoryStorage.list_users)
     sequence_numbers = _read(MemoryStorage.sequence_numbers)
     list_memberships = _read(MemoryStorage.list_memberships)
+    newest_memberships = _read(MemoryStorage.newest_memberships)
+    list_exclusions = _read(MemoryStorage.list_exclusions)
+    list_blocks = _read(MemoryStorage.list_blocks)
     list_members = _read(MemoryStorage.list_members)
     get_member = _read(MemoryStorage.get_member)
     list_events = _read(MemoryStorage.list_events)

@@ -1,6 +1,6 @@
 """A FastAPI host whose own users call the API, with the operations of both in one documentation.
 
-    uvicorn examples.fastapi_app:app
+    uvicorn examples.fastapi_app:app --ws-max-size 70000 --ws-per-message-deflate false
 
     curl -H "X-Key: key-of-ana" localhost:8000/me
     curl -H "X-Key: key-of-ana" -X POST localhost:8000/chat/conversations
@@ -24,7 +24,7 @@ USERS = {"key-of-ana": "ana", "key-of-bo": "bo"}
 
 
 def who_calls(scope: ASGIScope) -> str | None:
-    """The name of the user whose key the request carries."""
+    """Return the name of the user whose key the request carries."""
     return next((USERS.get(value.decode("latin-1")) for name, value in scope["headers"] if name == b"x-key"), None)
 
 
@@ -33,7 +33,7 @@ kit = ConversationKit(storage="sqlite:///fastapi.db", auth=HostAuthenticator(who
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """The kit's lifespan around the host's own, which makes its users known."""
+    """Run the kit's lifespan around the host's own, which makes its users known."""
     async with kit.lifespan():
         for name in USERS.values():
             with suppress(Conflict):  # after a restart
@@ -59,7 +59,7 @@ async def me(name: Annotated[str, Depends(current_user)]) -> dict[str, str]:
 
 @app.post("/rooms/{name}")
 async def open_room(name: str, user: Annotated[str, Depends(current_user)]) -> dict[str, str]:
-    """The host's own code may do what its users may not: make others join."""
+    """Let the host's own code do what its users may not: make others join."""
     room: Conversation = await kit.conversations.create(name)
     for user_name in USERS.values():
         await kit.members.join(room.id, user_name=user_name)
@@ -67,7 +67,7 @@ async def open_room(name: str, user: Annotated[str, Depends(current_user)]) -> d
 
 
 def documentation() -> dict[str, Any]:
-    """The host's OpenAPI document with the kit's operations added, for `/docs`."""
+    """Return the host's OpenAPI document with the kit's operations added, for `/docs`."""
     if app.openapi_schema is None:
         document = get_openapi(title="My app", version="1", routes=app.routes)
         chat = kit.openapi("/chat")

@@ -1,6 +1,6 @@
 """A Quart host, with the kit as a middleware at /beta; any other ASGI host works the same way.
 
-    uvicorn examples.quart_app:app
+    uvicorn examples.quart_app:app --ws-max-size 70000 --ws-per-message-deflate false
 
     curl -u ana:secret localhost:8000/
     curl -u ana:secret -X POST localhost:8000/beta/conversations
@@ -29,7 +29,10 @@ async def home() -> str:
 
 
 def identify(scope: ASGIScope) -> Identity:
-    """Who calls, by HTTP Basic. A real host looks into its session and its table of users."""
+    """Return the caller, by HTTP Basic.
+
+    A real host looks into its session and its table of users.
+    """
     header = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     try:
         name, _, password = b64decode(header.removeprefix(b"Basic ")).decode().partition(":")

@@ -21,7 +21,7 @@ from conversation_kit import (
     MemberJoined,
     Rejected,
 )
-from conversation_kit.tokens import make_key_pair
+from conversation_kit.auth import make_key_pair
 
 kit = ConversationKit(storage="memory://", auth=JWTAuthenticator({"my-app": make_key_pair()[1]}))
 
@@ -39,7 +39,10 @@ async def keep_it_civil(command: CreateEvent, context: Context) -> CreateEvent |
 
 @kit.on(MemberJoined)
 async def welcome(signal: MemberJoined) -> None:
-    """Greet who joins. What the host does here is an operation like any other, with hooks and signals."""
+    """Greet the member who joins.
+
+    The host's own operation here is like any other, with hooks and signals.
+    """
     member = signal.member
     print(f"{member.user_name} joined")
     await kit.events.create(member.conversation_id, "text", {"text": f"Welcome, {member.user_name}!"})
@@ -47,20 +50,23 @@ async def welcome(signal: MemberJoined) -> None:
 
 @kit.on(EventCreated)
 async def log(signal: EventCreated) -> None:
-    """Every event of a log, a client's or the kit's own. A receiver may be a plain function, too: it then runs in a worker thread."""
+    """Print every event of a log, a client's or the kit's own.
+
+    A receiver may be a plain function, too: it then runs in a worker thread.
+    """
     event = signal.event
     print(f"event {event.id}: {event.type} {event.body.get('text', '')}".rstrip())
 
 
 @kit.on("custom:rating")
 async def count_stars(signal: EventCreated) -> None:
-    """Only the events of this type, which is the host's own."""
+    """Print the events of this type only, which is the host's own."""
     print(f"rated with {signal.event.body['stars']} stars")
 
 
 @kit.on(LegTerminated)
 async def hang_up(signal: LegTerminated) -> None:
-    """A call ended: time to write the bill."""
+    """Write the bill of a call that has ended."""
     print(f"leg of type {signal.leg.type} ended: {signal.leg.status}")
 
 

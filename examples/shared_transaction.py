@@ -1,6 +1,6 @@
 """A FastAPI shop in whose database an order and its conversation are one commit, and so are the end of a call and its bill.
 
-    uvicorn examples.shared_transaction:app
+    uvicorn examples.shared_transaction:app --ws-max-size 70000 --ws-per-message-deflate false
 
     curl -X POST -H "X-User: ana" localhost:8000/orders/teapot
     curl -X POST -H "X-User: ana" localhost:8000/orders/unicorn       # sold out: neither an order nor a conversation
@@ -31,7 +31,7 @@ class Base(DeclarativeBase):
 
 
 class Order(Base):
-    """What somebody wants, and the conversation about it."""
+    """Order of a customer, and the conversation about it."""
 
     __tablename__ = "shop_order"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -40,7 +40,7 @@ class Order(Base):
 
 
 class Bill(Base):
-    """What a call costs."""
+    """Bill for a call."""
 
     __tablename__ = "shop_bill"
     leg_id: Mapped[str] = mapped_column(primary_key=True)
@@ -48,12 +48,15 @@ class Bill(Base):
 
 
 def who_calls(scope: ASGIScope) -> str | None:
-    """The user. A real shop looks into its session."""
+    """Return the name of the user.
+
+    A real shop looks into its session.
+    """
     return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-user"), None)
 
 
 def make_shop(database: str) -> FastAPI:
-    """The shop on the database with this URL of a sync driver."""
+    """Make the shop on the database with this URL of a sync driver."""
     kit = ConversationKit(storage=database, auth=HostAuthenticator(who_calls, create_users=True))
     url = make_url(database)
     engine = create_async_engine(url.set(drivername="sqlite+aiosqlite") if url.get_backend_name() == "sqlite" else url)
@@ -61,7 +64,7 @@ def make_shop(database: str) -> FastAPI:
 
     @kit.within(LegTerminated)
     def charge(signal: LegTerminated, session: Session) -> None:
-        """No call ends without a bill, and there is no bill for a call that has not ended: they are one commit."""
+        """Write the bill in one commit with the end of the call: there is no end without a bill, and no bill without an end."""
         session.add(Bill(leg_id=signal.leg.id, seconds=signal.leg.duration or 0))
 
     @asynccontextmanager
@@ -96,7 +99,7 @@ def make_shop(database: str) -> FastAPI:
 
     @app.post("/calls/{leg_id}/ended")
     async def call_ended(leg_id: str) -> dict[str, str]:
-        """What the shop's telephony calls."""
+        """Mark a call as ended: the shop's telephony calls this."""
         return {"status": (await kit.legs.update(leg_id, "completed")).status}
 
     @app.get("/bills")
@@ -109,7 +112,7 @@ def make_shop(database: str) -> FastAPI:
 
 
 async def reserve(what: str) -> None:
-    """Something that may go wrong after the conversation has been made."""
+    """Do something that may go wrong after the conversation has been made."""
     if what == "unicorn":
         raise HTTPException(409, "Unicorns are sold out.")
 

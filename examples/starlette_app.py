@@ -1,6 +1,6 @@
 """A Starlette host whose clients call the API with tokens.
 
-    uvicorn examples.starlette_app:app
+    uvicorn examples.starlette_app:app --ws-max-size 70000 --ws-per-message-deflate false
 
     TOKEN=$(curl -X POST "localhost:8000/login?name=ana")
     curl -X POST -H "Authorization: Bearer $TOKEN" localhost:8000/beta/conversations
@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from conversation_kit import Conflict, ConversationKit, JWTAuthenticator
-from conversation_kit.tokens import make_key_pair, make_token
+from conversation_kit.auth import make_key_pair, make_token
 
 # A real host reads its keys from files (`conversation-kit keygen`), or every restart makes all tokens void.
 private_key, public_key = make_key_pair()

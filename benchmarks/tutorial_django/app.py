@@ -19,7 +19,7 @@ PACKAGE = __name__.rpartition(".")[0]
 
 
 async def open_django(url: str, public_key: str) -> tuple[Any, Rooms]:
-    """The application on the SQLite file or the PostgreSQL database of ``url``, with its conversations in it; once in a process."""
+    """Open the application on the SQLite file or the PostgreSQL database of ``url``, with its conversations in it; once in a process."""
     settings.configure(
         SECRET_KEY="benchmark",
         ALLOWED_HOSTS=["127.0.0.1"],

@@ -24,7 +24,10 @@ class TokenAuthentication(BaseAuthentication):
     """The caller by the bearer token."""
 
     def authenticate(self, request: Request) -> tuple[TokenUser, str] | None:
-        """The user and the token. Raises ``AuthenticationFailed``."""
+        """Return the user and the token.
+
+        Raises ``AuthenticationFailed``.
+        """
         scheme, _, token = get_authorization_header(request).decode().partition(" ")
         if scheme != "Bearer":
             return None

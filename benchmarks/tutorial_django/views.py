@@ -21,13 +21,13 @@ class EventSerializer(serializers.ModelSerializer):
     id = serializers.IntegerField(source="number", read_only=True)
 
     class Meta:
-        """What it has."""
+        """Fields of an event."""
 
         model = Event
         fields = ["id", "type", "body", "timestamp"]
 
     def get_fields(self) -> dict[str, Any]:
-        """Those, and ``from``, which Python has as a keyword."""
+        """Return those fields, and ``from``, which is a keyword in Python."""
         return {**super().get_fields(), "from": serializers.CharField(source="sender_id")}
 
 
@@ -35,7 +35,7 @@ class ConversationEvents(APIView):
     """A conversation's events."""
 
     def get(self, request: Request, conversation_id: str) -> Response:
-        """A page of them."""
+        """Return a page of the events."""
         get_object_or_404(Member, conversation_id=conversation_id, user_name=request.user.name, state="joined")
         order = "-number" if request.query_params.get("order") == "desc" else "number"
         size = min(int(request.query_params.get("page_size", 100)), 100)
