@@ -49,12 +49,19 @@ async def test_a_phone_that_nobody_answers_stops_ringing(kit: ConversationKit) -
         assert await phones.call("bo", conversation) != [leg]
 
 
-async def test_an_answered_phone_rings_no_more(kit: ConversationKit) -> None:
+async def test_an_answered_phone_rings_no_more(kit: ConversationKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    rung = anyio.Event()
+
+    async def ring(seconds: float) -> None:
+        await rung.wait()
+
+    monkeypatch.setattr("conversation_kit.demo.phones.anyio.sleep", ring)
     async with anyio.create_task_group() as group:
-        phones = Phones(kit, group, ring_seconds=0.01)
+        phones = Phones(kit, group)
         conversation = await room(kit, "ana", "bo")
         (leg,) = await phones.call("ana", conversation)
         await phones.move("bo", leg, "answered")
+        rung.set()
     # The group has ended, so the bell has had its time.
     assert (await kit.legs.get(leg)).status == "answered"
 
@@ -81,7 +88,7 @@ async def test_two_who_call_at_once_are_one_call(kit: ConversationKit) -> None:
     codes: list[str] = []
 
     async with anyio.create_task_group() as group:
-        phones = Phones(kit, group, ring_seconds=0.01)
+        phones = Phones(kit, group)
         ending(kit, phones)
         conversation = await room(kit, "ana", "bo")
 
@@ -94,6 +101,7 @@ async def test_two_who_call_at_once_are_one_call(kit: ConversationKit) -> None:
         async with anyio.create_task_group() as callers:
             callers.start_soon(call, "ana")
             callers.start_soon(call, "bo")
+        group.cancel_scope.cancel()  # what still rings
     assert codes == ["demo:error:busy"]
 
 

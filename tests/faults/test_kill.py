@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 import httpx2
 import pytest
 
 from tests.support.databases import fresh
-from tests.support.processes import DEADLINE, Server, connections, run, serve
+from tests.support.processes import DEADLINE, Server, connections, serve
 from tests.support.world import APP, keys, token
 
 ROUNDS = int(os.environ.get("CONVERSATION_KIT_KILL_ROUNDS", "5"))
@@ -28,9 +27,6 @@ SEED = int(os.environ.get("CONVERSATION_KIT_KILL_SEED") or random.randrange(2**3
 WRITERS = 16
 MAX_ACKNOWLEDGEMENTS = 1000
 """After how many acknowledgements of a round the kill comes at the latest."""
-
-SECONDS = 5.0
-"""How long a restarted server may take to its first good answer, its start included."""
 
 HEADERS = {"Authorization": f"Bearer {token(APP)}"}
 
@@ -74,7 +70,7 @@ async def kill_again_and_again(kind: str, url: str, tmp_path: Path) -> None:
             async with make_client(server) as client:
                 if not conversations:
                     conversations = [await create(client, f"room {n}") for n in range(2)]
-                await check(client, server, conversations)
+                await check(client, conversations)
             slowest = max(slowest, server.answered)
             moment = chance.randint(1, MAX_ACKNOWLEDGEMENTS)
             rate = await write_until_killed(server, conversations, moment, number)
@@ -84,7 +80,7 @@ async def kill_again_and_again(kind: str, url: str, tmp_path: Path) -> None:
                 assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     with serve(tmp_path, *arguments, probe=conversations[0].path, headers=HEADERS) as server:
         async with make_client(server) as client:
-            await check(client, server, conversations)
+            await check(client, conversations)
     acknowledged = sum(len(conversation.acknowledged) for conversation in conversations)
     stored = sum(conversation.stored for conversation in conversations)
     print(
@@ -102,14 +98,8 @@ async def create(client: httpx2.AsyncClient, name: str) -> Conversation:
     return Conversation(f"/conversations/{made.json()['id']}")
 
 
-async def check(client: httpx2.AsyncClient, server: Server, conversations: list[Conversation]) -> None:
-    """Compare what is there with what must be, and how long that took to be told."""
-    if server.answered >= SECONDS:
-        began = time.monotonic()
-        async with anyio.create_task_group() as group:
-            for _ in range(len(server.workers) + 2):
-                group.start_soon(anyio.to_thread.run_sync, run, "--help")
-        assert server.answered < 8 * (time.monotonic() - began), "This machine is busy, but not as much as to explain it."
+async def check(client: httpx2.AsyncClient, conversations: list[Conversation]) -> None:
+    """Compare what is there with what must be."""
     for conversation in conversations:
         answer = await client.get(conversation.path)
         assert answer.status_code == 200, answer.text

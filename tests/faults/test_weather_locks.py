@@ -46,15 +46,18 @@ async def test_a_conversation_that_somebody_holds_is_unavailable_and_the_others_
                             group.start_soon(post, 10 * turn + number)
                 assert statuses == [503] * 12
                 assert (await room.read()).status_code == 200
-                # Once it is known who is held, nobody waits for it any more.
-                began = time.monotonic()
-                assert_unavailable(await room.post("still held"))
-                await others[0].say("at once")
-                assert time.monotonic() - began < BUSY[kind]
+                # Once it is known who is held, nobody waits for it any more. Who waits, waits for so long however fast the machine is.
+                took, turns = BUSY[kind], 0
+                with anyio.fail_after(30):
+                    while took >= BUSY[kind]:
+                        began = time.monotonic()
+                        assert_unavailable(await room.post(f"still held {turns}"))
+                        await others[0].say(f"at once {turns}")
+                        took, turns = time.monotonic() - began, turns + 1
                 connection.rollback()
             await first_good(lambda: room.post("free again"))
             assert await room.check() == ["free again"]
-            assert sum([len(await other.check()) for other in others]) == 13
+            assert sum([len(await other.check()) for other in others]) == 12 + turns
 
 
 @pytest.mark.parametrize("kind", SERVERS)

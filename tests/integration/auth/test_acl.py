@@ -134,10 +134,10 @@ def test_a_path_without_stars_matches_itself(path: str) -> None:
 def test_no_pattern_takes_long_for_a_path_that_does_not_match(unit: str, path: str) -> None:
     pattern = unit * ((MAX_PATTERN - 2) // len(unit)) + "/b"
     narrow = acl(pattern)
-    started = time.perf_counter()
+    started = time.process_time()  # of this process, whatever else the machine does
     assert not narrow.permits("GET", [path], {})
     # Trying every way to share the path out among the stars would take years.
-    assert time.perf_counter() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_any_path_that_an_entry_matches_is_enough() -> None:

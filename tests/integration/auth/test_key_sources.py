@@ -182,13 +182,13 @@ async def test_an_answer_that_is_no_key_set_is_logged_and_answered_as_a_503(
 async def test_a_server_that_hangs_costs_a_request_its_time_and_no_more(
     monkeypatch: pytest.MonkeyPatch, clock: Callable[[float], None]
 ) -> None:
-    monkeypatch.setattr("conversation_kit.auth.key_sources.FETCH_SECONDS", 0.2)
     token = make_token(keys(APP)[0], APP, kid="one")
     with serving() as server:
         server.serve(jwk("one"))
         auth = JWTAuthenticator({APP: server.url}, cache_size=0)
         assert (await auth.authenticate(scope(token))).is_admin
         server.waits = threading.Event()
+        monkeypatch.setattr("conversation_kit.auth.key_sources.FETCH_SECONDS", 0.2)
         clock(key_sources.FRESH_SECONDS)
         with anyio.fail_after(30):
             for _ in range(3):

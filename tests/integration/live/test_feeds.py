@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 async def take(feed: Feed, number: int) -> list[Event]:
     """The next events."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         return [await anext(feed) for _ in range(number)]
 
 
@@ -326,7 +326,7 @@ async def test_what_other_processes_do_arrives(has_broker: bool, tmp_path: Path,
         other = make_kit(url, broker=broker)
         async with other.lifespan(), world.kit.as_user("dee").feed() as feed:
             await checkpoint()
-            with anyio.fail_after(5):
+            with anyio.fail_after(30):
                 await listens(world)
             member = await other.members.join(world.conversation, user_name="dee")
             await other.events.create(world.conversation, "text", {"text": "hello"})

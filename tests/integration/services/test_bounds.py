@@ -27,7 +27,7 @@ async def texts(world: World) -> int:
 async def test_what_a_receiver_causes_has_no_more_time_than_is_left_to_it(caplog: pytest.LogCaptureFixture) -> None:
     async with open_world() as world:
 
-        @world.kit.on("text", timeout=1.0)
+        @world.kit.on("text", timeout=0.2)
         async def outer(signal: EventCreated) -> None:
             await world.kit.events.create(world.conversation, "custom:x")
             await world.kit.events.create(world.conversation, "custom:y")
@@ -37,10 +37,11 @@ async def test_what_a_receiver_causes_has_no_more_time_than_is_left_to_it(caplog
             await anyio.sleep_forever()
 
         with anyio.fail_after(30):
-            await world.say()
-        assert (await world.types())[-2:] == ["text", "custom:x"]
+            while "custom:x" not in await world.types():  # which a busy machine may not reach within the limit
+                await world.say()
+        assert "custom:y" not in await world.types()
     assert "outer" in caplog.text
-    assert "ran longer than 1.0 s" in caplog.text
+    assert "ran longer than 0.2 s" in caplog.text
 
 
 async def test_a_receiver_that_keeps_calling_the_kit_is_cut_at_its_limit() -> None:

@@ -215,7 +215,7 @@ async def test_threads_that_end_and_work_that_comes_never_miss_each_other(monkey
     desk = Desk()
     desk.go_on.set()
     queue = WorkQueue(desk.work, 3)
-    with anyio.fail_after(30):
+    with anyio.fail_after(120):
         for unit in range(300):
             assert await queue.join(unit) == 10 * unit
             if unit % 3:
