@@ -19,7 +19,7 @@ from conversation_kit.http.beta.links import Links
 from conversation_kit.http.serving.mounting import Message, Scope
 from conversation_kit.http.serving.query import parse_query
 from conversation_kit.http.serving.refusals import Refusals
-from conversation_kit.http.serving.request import Mount
+from conversation_kit.http.serving.request import Mount, headers_of
 from conversation_kit.http.serving.request import Request as KitRequest
 from conversation_kit.http.serving.response import Response as KitResponse
 from conversation_kit.http.serving.routing import Routes
@@ -79,7 +79,7 @@ async def _send(message: Message) -> None:
 
 
 def _kit_request() -> KitRequest[Links]:
-    return KitRequest(SCOPE, _receive, PATH, {}, LINKS, MOUNT, CLIENT)
+    return KitRequest(SCOPE, _receive, headers_of(SCOPE), PATH, {}, LINKS, MOUNT, CLIENT)
 
 
 def matched(scope: Scope = SCOPE) -> Route:
@@ -107,7 +107,7 @@ async def _request_body() -> object:
 
 
 async def _kit_request_body() -> object:
-    return await KitRequest(SCOPE, ARRIVED.receive, PATH, {}, LINKS, MOUNT, CLIENT).raw()
+    return await KitRequest(SCOPE, ARRIVED.receive, headers_of(SCOPE), PATH, {}, LINKS, MOUNT, CLIENT).raw()
 
 
 async def _kit_request_body_with_a_limit() -> object:
@@ -124,8 +124,8 @@ async def _answer() -> None:
 
 STEPS: tuple[tuple[str, Callable[[], object]], ...] = (
     (f"{len(STARLETTE)} paths, Route.matches in turn", matched),
-    ("the same, Routes", lambda: ROUTES._find("GET", PATH)),
-    ("the same, Routes, remembered", lambda: ROUTES.find("GET", PATH)),
+    ("the same, Routes", lambda: ROUTES.look_up("GET", PATH, "")),
+    ("the same, Routes, remembered", lambda: ROUTES.find("GET", PATH, "")),
     ("two headers, Headers", _two_headers),
     ("two headers, Request", _two_headers_of_a_request),
     ("two headers, KitRequest.header", _two_headers_of_a_kit_request),

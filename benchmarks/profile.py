@@ -24,9 +24,9 @@ from conversation_kit.domain.values.times import now
 from conversation_kit.http.beta.api import BETA
 from conversation_kit.http.beta.links import Links
 from conversation_kit.http.beta.schemas.bodies import EventBody
-from conversation_kit.http.serving.base_url import links_by_base
+from conversation_kit.http.serving.base_url import base_url
 from conversation_kit.http.serving.refusals import Refusals
-from conversation_kit.http.serving.request import Mount, Request
+from conversation_kit.http.serving.request import Mount, Request, headers_of
 from conversation_kit.http.serving.response import Response
 from conversation_kit.http.serving.routing import Routes
 from conversation_kit.services.events import Events
@@ -106,18 +106,17 @@ async def _request() -> None:
     post = _Posting()
     await post.prepare()
     kit, core, routes = post.kit, post.kit._context, Routes(BETA.operations)
-    links_of = links_by_base(Links)
-    links = links_of(post.scope)
+    links = Links(base_url("http", b"127.0.0.1", "127.0.0.1", 80, ""))
     mount = Mount(Refusals(core.hub), BETA.acl_versions, BETA.wire.error)
     events = Events(core, await post.auth.authenticate(post.scope))
     text = {"text": TEXT}
 
     async def route() -> None:
-        links_of(post.scope)
-        routes.find("POST", post.scope["path"])
+        routes.find("POST", post.scope["path"], "")
 
     async def parse() -> None:
-        await Request(post.scope, post.receive, post.scope["path"], {}, links, mount, kit.as_user("ana")).body(EventBody)
+        headers, path = headers_of(post.scope), post.scope["path"]
+        await Request(post.scope, post.receive, headers, path, {}, links, mount, kit.as_user("ana")).body(EventBody)
 
     async def nothing() -> None:
         pass
@@ -132,7 +131,7 @@ async def _request() -> None:
     print("POST event on memory, from the ASGI call to the last message")
     bare = await _quickest(nothing)
     for name, step in (
-        ("find the operation, and the base of the hrefs", route),
+        ("find the operation", route),
         ("find the caller by the token, verified before", lambda: post.auth.authenticate(post.scope)),
         ("read the body and validate it", parse),
         ("the service: rights, checks, hooks, decision, commit", lambda: events.create(post.room, "text", text, sender=post.member)),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from conversation_kit.domain.errors import ConfigurationError, RequestError, Unauthenticated
@@ -12,8 +13,7 @@ from conversation_kit.hooks.invoking import escaped, is_deadly
 from conversation_kit.http.live.streams import Streams
 from conversation_kit.http.live.websocket import refuse
 from conversation_kit.http.serving.api import API, Operation
-from conversation_kit.http.serving.base_url import base_url, links_by_base
-from conversation_kit.http.serving.body import Disconnected
+from conversation_kit.http.serving.base_url import LONGEST_HOST, base_url
 from conversation_kit.http.serving.errors import HTTPError, answer_error
 from conversation_kit.http.serving.long_answers import PIECE, LongAnswer, Outgoing
 from conversation_kit.http.serving.mounting import Middleware, Mountable, Receive, Scope, Send, from_litestar, inner_path
@@ -21,17 +21,26 @@ from conversation_kit.http.serving.origins import check_origin, check_public_url
 from conversation_kit.http.serving.pages import Pages
 from conversation_kit.http.serving.query import check_parameters, parse_query
 from conversation_kit.http.serving.refusals import Refusals
-from conversation_kit.http.serving.request import Mount, Request, wants_stream
+from conversation_kit.http.serving.request import Disconnected, Mount, Request, headers_of, wants_stream
 from conversation_kit.http.serving.response import Reply, Response
-from conversation_kit.http.serving.routing import Routes, allowed
+from conversation_kit.http.serving.routing import Routes, Target
 from conversation_kit.ports import Authenticator
 from conversation_kit.services.client import Client
 from conversation_kit.services.context import KitContext
 
+REMEMBERED_BASES = 256
+"""Number of bases of hrefs that are remembered: nearly all requests to a server have the same one."""
+
+SEEN_USERS = 100_000
+"""Number of users of the host who are known to be there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Working parts that all APIs of one kit share; ``docs`` says whether they have pages, ``host_parameters`` are those of the host."""
+    """Working parts that all APIs of one kit share; ``docs`` says whether they have pages, ``host_parameters`` are those of the host.
+
+    ``seen`` are the applications and names of users of the host who were there, or created, when they came last.
+    """
 
     context: KitContext
     auth: Authenticator
@@ -40,6 +49,7 @@ class Resources:
     refusals: Refusals
     docs: bool = True
     host_parameters: Collection[str] = ()
+    seen: set[tuple[str, str | None]] = field(default_factory=set)
 
 
 class App:
@@ -66,7 +76,7 @@ class App:
             raise ConfigurationError(f"The kit serves no ASGI scope of type {scope['type']!r}.")
         if "litestar_app" in scope:
             scope = from_litestar(scope)
-        path = inner_path(scope)
+        path = inner_path(scope["path"], scope.get("root_path", ""))
         for prefix, served in self.apis.items():
             if not prefix or path == prefix or path.startswith(prefix + "/"):
                 if prefix:
@@ -91,61 +101,59 @@ class ServedAPI:
         self._outgoing = resources.outgoing
         self._refusals = resources.refusals
         self._mount = Mount(resources.refusals, api.acl_versions, api.wire.error, (resources.streams,))
-        self._public_url = public_url
-        self._public = None if public_url is None else api.links(public_url)
-        self._links = links_by_base(api.links)
-        self._pages = Pages(api).by_path if resources.docs else {}
-        self._routes = Routes(api.operations)
+        self._seen = resources.seen
+        self._public = None if public_url is None else (public_url, api.links(public_url))
+        self._bases = lru_cache(maxsize=REMEMBERED_BASES)(self._base_and_links)
+        self._make_links = api.links
+        self._routes = Routes(api.operations, Pages(api).by_path if resources.docs else None)
         self._parameters = {one.id: frozenset({*one.query, *one.stream_query, *resources.host_parameters}) for one in api.operations}
 
     async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request. Whatever goes wrong is answered as the API has its errors."""
-        path = inner_path(scope)
-        method: str = scope["method"]
-        head = method == "HEAD"
         try:
-            response = await self._answer(scope, receive, path, method)
+            response = await self._answer(scope, receive)
         except Disconnected:
             return
         except Exception as error:
-            response = self._mount.answer_error(error, path)
-        await response.send(send, head=head)
+            response = self._mount.answer_error(error, inner_path(scope["path"], scope.get("root_path", "")))
+        await response.send(send, head=scope["method"] == "HEAD")
         if self._refusals.pending:
             await self._refusals.tell()
 
     async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket. Whatever goes wrong before it is accepted answers its handshake."""
-        path = inner_path(scope)
+        path, root = scope["path"], scope.get("root_path", "")
         await receive()
         named: str | None = None
         principal: Principal | None = None
         try:
-            links = self._public or self._links(scope)
-            check_origin(scope, self._public_url, self._streams.allowed_origins)
-            operation, params = self._routes.find("GET", path)
-            if operation.socket is None:
+            headers = headers_of(scope)
+            base, links = self._public or self._hrefs(scope, headers)
+            check_origin(scope, base, self._streams.allowed_origins, is_public=self._public is not None)
+            target = self._routes.find("GET", path, root)
+            if not isinstance(target, Target) or target.operation.socket is None:
                 raise HTTPError("http:error:not-found", "No WebSocket is served here; openapi.json says what the path has instead.")
-            named = operation.id
-            principal = await self._caller(scope, path)
-            request = Request(scope, receive, path, params, links, self._mount, Client(self._context, principal))
+            operation, named = target.operation, target.operation.id
+            principal = await self._caller(scope, headers, target.path)
+            request = Request(scope, receive, headers, target.path, target.params, links, self._mount, Client(self._context, principal))
             if principal.acl is not None:
                 await _check_acl(principal.acl, operation, request)
             if request.query_string:
                 check_parameters(request.query_string, self._parameters[operation.id], operation.id)
             if principal.create:
-                await self._host_of(principal).users.ensure(principal)
-            socket = operation.socket(request)
+                await self._ensure(principal)
+            socket = target.operation.socket(request)
         except Exception as error:
             self._refusals.note(error, named, principal)
-            await refuse(self._mount.answer_error(error, path), scope, send)
+            await refuse(self._mount.answer_error(error, inner_path(path, root)), scope, send)
         else:
             await socket.serve(send)
         await self._refusals.tell()
 
-    async def _caller(self, scope: Scope, path: str) -> Principal:
+    async def _caller(self, scope: Scope, headers: Mapping[bytes, bytes], path: str) -> Principal:
         """Return the caller: by a ticket if the request opens a stream with one, otherwise as the authenticator has it."""
         query: bytes = scope.get("query_string", b"")
-        if b"ticket=" in query and (scope["type"] == "websocket" or wants_stream(scope)):
+        if b"ticket=" in query and (scope["type"] == "websocket" or wants_stream(scope, headers)):
             ticket = dict(parse_query(query)).get("ticket", "")
             storage = await self._context.storage()
             return await self._streams.tickets.redeem(ticket, path, self._context.clock(), storage.spend)
@@ -156,22 +164,33 @@ class ServedAPI:
                 raise escaped(self._auth.authenticate, error) from error
             raise
 
-    async def _answer(self, scope: Scope, receive: Receive, path: str, method: str) -> Reply:
-        if path in self._pages and method in ("GET", "HEAD"):
-            return self._pages[path](self._public_url or base_url(scope))
-        if method == "OPTIONS":
-            return self._options(path)
-        operation, params = self._routes.find(method, path)
-        links = self._public or self._links(scope)
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
+        target = self._routes.find(scope["method"], scope["path"], scope.get("root_path", ""))
+        headers = headers_of(scope)
+        base, links = self._public or self._hrefs(scope, headers)
+        if not isinstance(target, Target):
+            return target(base)
+        operation = target.operation
         principal: Principal | None = None
         try:
-            principal = await self._caller(scope, path)
-            request = Request(scope, receive, path, params, links, self._mount, Client(self._context, principal))
+            principal = await self._caller(scope, headers, target.path)
+            request = Request(scope, receive, headers, target.path, target.params, links, self._mount, Client(self._context, principal))
             if principal.acl is not None:
                 await _check_acl(principal.acl, operation, request)
             if request.query_string:
                 check_parameters(request.query_string, self._parameters[operation.id], operation.id)
-            reply = await (self._as_new_user(operation, request, principal) if principal.create else operation.endpoint(request))
+            if principal.create:
+                is_known = (principal.application_id, principal.user_name) in self._seen
+                if not is_known or (operation.stream_query and request.wants_stream):
+                    await self._ensure(principal)
+            try:
+                reply = await operation.endpoint(request)
+            except Unauthenticated:
+                if not principal.create:
+                    raise
+                # Seen before, and removed since, maybe by another process.
+                await self._ensure(principal)
+                reply = await operation.endpoint(request)
         except RequestError as error:
             self._refusals.note(error, operation.id, principal)
             raise
@@ -186,24 +205,24 @@ class ServedAPI:
 
         return LongAnswer(response, self._outgoing, principal, request.path, refuse)
 
-    def _host_of(self, principal: Principal) -> Client:
-        return Client(self._context, Principal(principal.application_id, trusted=True))
+    def _hrefs(self, scope: Scope, headers: Mapping[bytes, bytes]) -> tuple[str, Any]:
+        """Return the base of the hrefs of a request, and what makes them."""
+        host = headers.get(b"host", b"")
+        if len(host) > LONGEST_HOST:
+            host = b""  # nobody's, and it would be remembered
+        name, port = scope.get("server") or ("localhost", None)
+        return self._bases(scope.get("scheme", "http"), host, name, port, scope.get("root_path", ""))
 
-    async def _as_new_user(self, operation: Operation, request: Request[Any], principal: Principal) -> Reply:
-        """Serve a user of the host, who is created when the storage does not know them yet."""
-        host = self._host_of(principal)
-        if not self._context.has_seen(principal) or request.wants_stream:
-            await host.users.ensure(principal)
-        try:
-            return await operation.endpoint(request)
-        except Unauthenticated:
-            # Seen before, and removed since, maybe by another process.
-            await host.users.ensure(principal)
-            return await operation.endpoint(request)
+    def _base_and_links(self, scheme: str, host: bytes, name: str, port: int | None, root: str) -> tuple[str, Any]:
+        base = base_url(scheme, host, name, port, root)
+        return base, self._make_links(base)
 
-    def _options(self, path: str) -> Response:
-        methods = self._routes.methods(path)
-        return Response(b"", 204, {"Allow": ", ".join(allowed(methods))})
+    async def _ensure(self, principal: Principal) -> None:
+        """Create a user of the host whom the storage does not know yet."""
+        await Client(self._context, Principal(principal.application_id, trusted=True)).users.ensure(principal)
+        if len(self._seen) >= SEEN_USERS:
+            self._seen.clear()
+        self._seen.add((principal.application_id, principal.user_name))
 
 
 async def _nobody(scope: Scope, receive: Receive, send: Send) -> None:

@@ -44,7 +44,6 @@ logger = logging.getLogger("conversation_kit")
 
 AUTHORIZE_SECONDS = 5.0
 SWEEP_SECONDS = 60.0
-SEEN_USERS = 100_000
 _TEXT_OR_NONE = frozenset((str, type(None)))
 _authorize_threads: Pool = RunVar("conversation_kit_authorize")
 
@@ -88,7 +87,6 @@ class KitContext:
     clock: Callable[[], datetime] = times.now
     new_id: Callable[[str], str] = new_id
     _swept: dict[str, float] = field(default_factory=dict)
-    _seen: set[tuple[str, str]] = field(default_factory=set)
 
     def storage(self) -> Awaitable[Storage]:
         """Return the storage, opened at first use, to be awaited."""
@@ -267,16 +265,6 @@ class KitContext:
             return False
         self._swept[application_id] = now
         return True
-
-    def has_seen(self, principal: Principal) -> bool:
-        """Tell whether this user of the host has been ensured before: true from the second time on, and forgotten once in a while."""
-        key = (principal.application_id, principal.user_name or "")
-        if key in self._seen:
-            return True
-        if len(self._seen) >= SEEN_USERS:
-            self._seen.clear()
-        self._seen.add(key)
-        return False
 
 
 @dataclass(slots=True)

@@ -31,14 +31,12 @@ class Mountable(Protocol):
         """Undo one ``start``."""
 
 
-def inner_path(scope: Scope) -> str:
-    """Return the request's path below the mount, with its slash.
+def inner_path(path: str, root: str) -> str:
+    """Return a request's path below the mount, with its slash, of the ``path`` and the ``root_path`` of its scope.
 
     By ASGI ``path`` contains ``root_path``. Behind a proxy that strips a prefix some servers (Hypercorn) keep the prefix in
     ``root_path`` alone, so that only the end of ``root_path``, what the host's own mounts added, stands in ``path``.
     """
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
     while root:
         if path.startswith(root):
             inner = path[len(root) :]
@@ -81,10 +79,10 @@ class Middleware:
         if scope["type"] == "lifespan":
             await self._lifespan(self._host, scope, receive, send)
             return
-        path = inner_path(scope)
+        root = scope.get("root_path", "")
+        path = inner_path(scope["path"], root)
         if scope["type"] in ("http", "websocket") and (path.startswith(self._below) or path == self._prefix):
-            root = scope.get("root_path", "").rstrip("/")
-            await self._inner({**scope, "root_path": root + self._prefix}, receive, send)
+            await self._inner({**scope, "root_path": root.rstrip("/") + self._prefix}, receive, send)
         else:
             await self._host(scope, receive, send)
 

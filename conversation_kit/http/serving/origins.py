@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from conversation_kit.domain.errors import ConfigurationError
-from conversation_kit.http.serving.base_url import base_url
 from conversation_kit.http.serving.errors import HTTPError
 from conversation_kit.http.serving.mounting import Scope
 
@@ -67,22 +66,19 @@ def _check_one(text: str) -> Origin:
     return origin
 
 
-def check_origin(scope: Scope, public_url: str | None, allowed: frozenset[Origin]) -> None:
+def check_origin(scope: Scope, base: str, allowed: frozenset[Origin], *, is_public: bool) -> None:
     """Refuse (403) a WebSocket to a page that may have none, for browsers send cookies along whatever page opens it.
 
-    Pages at ``public_url`` may, or without one those at the URL of the request, and those that the host allows. A request without
-    ``Origin`` is not from a page.
+    Pages at ``base``, the base of all hrefs, may, and those that the host allows. ``is_public`` says that the host has told that base, and
+    it does not follow the request. A request without ``Origin`` is not from a page.
     """
     for name, value in scope["headers"]:
         if name == b"origin":
             origin = origin_of(value.decode("latin-1"))
-            if origin is None or (origin not in allowed and not _is_own(origin, scope, public_url)):
+            if origin is None or (origin not in allowed and not _is_own(origin, base, is_public=is_public)):
                 raise HTTPError("stream:error:origin", "Pages of this origin may open no WebSocket here: see allowed_origins.")
 
 
-def _is_own(origin: Origin, scope: Scope, public_url: str | None) -> bool:
-    if public_url is not None:
-        return origin == origin_of(public_url)
-    base = base_url(scope)
+def _is_own(origin: Origin, base: str, *, is_public: bool) -> bool:
     # What came over http may have come through a proxy that ended TLS. The reverse does not happen.
-    return origin in (origin_of(base), origin_of(re.sub("^http:", "https:", base)))
+    return origin == origin_of(base) or (not is_public and origin == origin_of(re.sub("^http:", "https:", base)))

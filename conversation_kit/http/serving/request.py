@@ -7,12 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
+import anyio
 from pydantic import ValidationError
 
 from conversation_kit.domain.errors import Forbidden, InvalidInput
 from conversation_kit.domain.principals import ACL
 from conversation_kit.domain.reading import EventRange, Page
-from conversation_kit.http.serving.body import Body, check_numbers, read_body
+from conversation_kit.http.serving.body import Body, check_numbers
 from conversation_kit.http.serving.errors import ErrorBody, HTTPError, answer_error, invalid_body
 from conversation_kit.http.serving.mounting import Receive, Scope
 from conversation_kit.http.serving.query import parse_event_range, parse_page, parse_query
@@ -24,22 +25,29 @@ B = TypeVar("B", bound=Body)
 L = TypeVar("L")
 P = TypeVar("P")
 
-_CONTENT_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;\s*charset\s*=\s*\"?utf-?8\"?\s*)?;?", re.IGNORECASE | re.ASCII)
+MAX_BODY = 1_000_000
+"""Bytes of a request's body."""
+
+BODY_SECONDS = 30.0
+"""Seconds that a body may take to arrive."""
+
+_DIGITS_OF_MAX = len(str(MAX_BODY))
+_DIGITS = re.compile(rb"[0-9]{1,16}")
+_CONTENT_TYPE = re.compile(rb"application/(?:[\w.+-]+\+)?json\s*(?:;\s*charset\s*=\s*\"?utf-?8\"?\s*)?;?", re.IGNORECASE)
 
 
-def header_of(scope: Scope, name: bytes) -> str | None:
-    """Return the value of the first header of this lower-case name."""
-    for key, value in scope["headers"]:
-        if key == name:
-            found: str = value.decode("latin-1")
-            return found
-    return None
+class Disconnected(Exception):
+    """The client went away while it was sending."""
 
 
-def wants_stream(scope: Scope) -> bool:
+def headers_of(scope: Scope) -> Mapping[bytes, bytes]:
+    """Return the headers of a request by their names, in lower case; of one that comes several times the first."""
+    return dict(reversed(scope["headers"]))
+
+
+def wants_stream(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
     """Tell whether a request is a GET that accepts server-sent events."""
-    accept = header_of(scope, b"accept")
-    return accept is not None and "text/event-stream" in accept.lower() and scope["method"] == "GET"
+    return scope.get("method") == "GET" and b"text/event-stream" in headers.get(b"accept", b"").lower()
 
 
 class Mount:
@@ -68,10 +76,22 @@ class Mount:
 class Request(Generic[L]):
     """A request as an endpoint gets to see it. ``links`` is what its API makes hrefs with, ``kit`` the kit as its caller has it."""
 
-    __slots__ = ("_raw", "kit", "links", "mount", "params", "path", "query_string", "receive", "scope")
+    __slots__ = ("_raw", "headers", "kit", "links", "mount", "params", "path", "query_string", "receive", "scope")
 
-    def __init__(self, scope: Scope, receive: Receive, path: str, params: Mapping[str, str], links: L, mount: Mount, kit: Client) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        headers: Mapping[bytes, bytes],
+        path: str,
+        params: Mapping[str, str],
+        links: L,
+        mount: Mount,
+        kit: Client,
+    ) -> None:
         self.scope = scope
+        self.headers = headers
+        """See ``headers_of``."""
         self.path = path
         self.params = params
         self.links = links
@@ -84,12 +104,13 @@ class Request(Generic[L]):
 
     def header(self, name: bytes) -> str | None:
         """Return the value of the first header of this lower-case name."""
-        return header_of(self.scope, name)
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
 
     @property
     def wants_stream(self) -> bool:
         """See ``wants_stream``."""
-        return wants_stream(self.scope)
+        return wants_stream(self.scope, self.headers)
 
     def is_covered(self, acl: ACL, method: str, path: str, fields: Mapping[str, Any] = MappingProxyType({})) -> bool:
         """Tell whether an access list allows ``method`` at a path below the mount, with these fields."""
@@ -103,10 +124,23 @@ class Request(Generic[L]):
             raise Forbidden("The token's acl does not cover this path and method.")
 
     async def raw(self) -> bytes:
-        """Return the body. Raises as ``read_body`` does."""
+        """Return the body.
+
+        Raises ``HTTPError``: 413 as soon as it is known to be too long, 408 when it takes too long; and ``Disconnected``.
+        """
         if self._raw is None:
-            self._raw = await read_body(self.scope, self.receive, self.header)
+            self._raw = await (_gather(self.receive) if _is_there(self.receive) else self._gather_in_time())
         return self._raw
+
+    async def _gather_in_time(self) -> bytes:
+        announced = self.headers.get(b"content-length", b"")
+        if len(announced) >= _DIGITS_OF_MAX and _DIGITS.fullmatch(announced) and int(announced) > MAX_BODY:
+            raise _too_large()
+        with anyio.move_on_after(BODY_SECONDS):
+            return await _gather(self.receive)
+        # The rest of this body must not be taken for the next request.
+        headers = {"Connection": "close"} if self.scope.get("http_version", "1.1").startswith("1") else None
+        raise HTTPError("http:error:request-timeout", f"The body did not arrive within {BODY_SECONDS:g} seconds.", headers)
 
     async def body(self, shape: type[B]) -> B:
         """Return the body in this shape; an empty one is ``{}``. Raises 415 for another content type than JSON in UTF-8."""
@@ -114,8 +148,8 @@ class Request(Generic[L]):
         if not raw:
             raw = b"{}"
         else:
-            content_type = self.header(b"content-type")
-            if content_type is None or (content_type != "application/json" and not _CONTENT_TYPE.fullmatch(content_type)):
+            content_type = self.headers.get(b"content-type", b"")
+            if content_type != b"application/json" and not _CONTENT_TYPE.fullmatch(content_type):
                 raise HTTPError(
                     "http:error:unsupported-media-type",
                     "Send the body as JSON in UTF-8 with Content-Type: application/json.",
@@ -174,3 +208,31 @@ def _parse(shape: type[B], raw: bytes) -> B:
         return body
     except ValidationError as error:
         raise invalid_body(error) from error
+
+
+def _is_there(receive: Receive) -> bool:
+    """Tell whether all of the body has arrived, as uvicorn knows. A time limit would cost as much as all else that reading it does."""
+    return getattr(getattr(receive, "__self__", None), "more_body", None) is False
+
+
+async def _gather(receive: Receive) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        body: bytes = message.get("body", b"")
+        size += len(body)
+        if size > MAX_BODY:
+            raise _too_large()
+        more = message.get("more_body")
+        if not more and not chunks:
+            return body
+        chunks.append(body)
+        if not more:
+            return b"".join(chunks)
+
+
+def _too_large() -> HTTPError:
+    return HTTPError("http:error:payload-too-large", f"The body may have {MAX_BODY} bytes.")

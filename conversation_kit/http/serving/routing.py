@@ -1,14 +1,29 @@
-"""Finding the operation that a request asks for."""
+"""Finding what a request asks for: an operation of the API, or a page beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 from conversation_kit.http.serving.api import Operation
 from conversation_kit.http.serving.errors import HTTPError
-from conversation_kit.http.serving.query import LONGEST_REMEMBERED, REMEMBERED
+from conversation_kit.http.serving.mounting import inner_path
+from conversation_kit.http.serving.query import REMEMBERED
+from conversation_kit.http.serving.response import Response
+
+Page: TypeAlias = Callable[[str], Response]
+"""Makes an answer that anybody gets, of the base of all hrefs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An operation, with the path below the mount that asks for it, and the ids in that path by their names."""
+
+    operation: Operation
+    path: str
+    params: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +37,12 @@ class _Path:
 class Routes:
     """Finds the operation of a path in one look-up, by the number of its segments and the literal ones among them.
 
-    Every path of an API alternates between a literal and an id, so that the literals at the even places tell the path. What was
-    found last is remembered: who follows a conversation asks for the same path again and again.
+    Every path of an API alternates between a literal and an id, so that the literals at the even places tell the path. ``pages`` are by
+    their paths.
     """
 
-    def __init__(self, operations: Iterable[Operation]) -> None:
-        self._remembered = lru_cache(maxsize=REMEMBERED)(self._find)
+    def __init__(self, operations: Iterable[Operation], pages: Mapping[str, Page] | None = None) -> None:
+        self._pages = pages or {}
         self._paths: dict[tuple[int | str, ...], _Path] = {}
         self._slashed: set[tuple[int | str, ...]] = set()
         for operation in operations:
@@ -37,22 +52,25 @@ class Routes:
             self._paths.setdefault(key, _Path(names, {})).methods[operation.method] = operation
             if operation.slashes:
                 self._slashed.add(key)
+        self.find: Callable[[str, str, str], Target | Page] = lru_cache(maxsize=REMEMBERED)(self.look_up)
+        """The same as ``look_up``, for who asks again: who follows a conversation does so again and again.
 
-    def methods(self, path: str) -> Mapping[str, Operation]:
-        """Return the operations of a path by method. Raises 404."""
-        return self._at(path)[0].methods
+        What is found has a short path, and what raises is not remembered.
+        """
 
-    def find(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
-        """Return the operation and its path parameters. Raises 404 or 405, the latter with ``Allow``."""
-        return self._remembered(method, path) if len(path) <= LONGEST_REMEMBERED else self._find(method, path)
-
-    def _find(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
+    def look_up(self, method: str, path: str, root: str) -> Target | Page:
+        """Return what is asked for with the method, the ``path`` and the ``root_path`` of a scope. Raises 404, or 405 with ``Allow``."""
+        path = inner_path(path, root)
+        if path in self._pages and method in ("GET", "HEAD"):
+            return self._pages[path]
         found, ids = self._at(path)
+        if method == "OPTIONS":
+            return lambda base: Response(b"", 204, {"Allow": _allowed(found.methods)})
         operation = found.methods.get("GET" if method == "HEAD" else method)
         if operation is None:
-            allow = ", ".join(allowed(found.methods))
+            allow = _allowed(found.methods)
             raise HTTPError("http:error:method-not-allowed", f"This path takes {allow}.", {"Allow": allow})
-        return operation, dict(zip(found.names, ids, strict=True))
+        return Target(operation, path, dict(zip(found.names, ids, strict=True)))
 
     def _at(self, path: str) -> tuple[_Path, list[str]]:
         _, *segments = path.split("/")
@@ -78,7 +96,7 @@ class Routes:
         return None
 
 
-def allowed(methods: Iterable[str]) -> list[str]:
-    """Return the methods of a path with those that come along."""
+def _allowed(methods: Iterable[str]) -> str:
+    """Return the methods of a path with those that come along, as the header ``Allow`` names them."""
     names = {*methods, "OPTIONS"}
-    return sorted(names | ({"HEAD"} if "GET" in names else set()))
+    return ", ".join(sorted(names | ({"HEAD"} if "GET" in names else set())))

@@ -18,8 +18,8 @@ from conversation_kit.domain.values.checks import MAX_JSON
 from conversation_kit.hooks import background, bounds, invoking
 from conversation_kit.http.beta.api import EXTENSIONS, OPERATIONS
 from conversation_kit.http.live.websocket import MAX_FRAME
-from conversation_kit.http.serving.body import MAX_BODY
 from conversation_kit.http.serving.mounting import ASGIApp
+from conversation_kit.http.serving.request import MAX_BODY
 from conversation_kit.testing import StorageContract
 from tests.integration.docs.repository import PROJECT, ROOT
 

@@ -10,7 +10,7 @@ import pytest
 from conversation_kit.auth import jwt_authenticator, key_sources, keys
 from conversation_kit.domain import rules
 from conversation_kit.http.live import tickets, websocket
-from conversation_kit.http.serving import body, refusals
+from conversation_kit.http.serving import refusals, request
 
 ROOT = Path(__file__).parents[3]
 TEXT = " ".join((ROOT / "SECURITY.md").read_text().split())
@@ -20,7 +20,7 @@ TEXT = " ".join((ROOT / "SECURITY.md").read_text().split())
     "figure",
     [
         f"RSA keys of at least {keys.MIN_KEY_BITS} bits",
-        f"body has at most {body.MAX_BODY:,} bytes and {body.BODY_SECONDS:g} seconds",
+        f"body has at most {request.MAX_BODY:,} bytes and {request.BODY_SECONDS:g} seconds",
         f"WebSocket message {websocket.MAX_FRAME:,} bytes",
         f"token {jwt_authenticator.MAX_TOKEN:,} characters",
         f"for one stream, for {tickets.LIFETIME} seconds",

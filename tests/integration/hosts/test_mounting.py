@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,6 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from conversation_kit import ConversationKit
-from conversation_kit.http.serving.base_url import base_url
 from conversation_kit.http.serving.mounting import ASGIApp
 from tests.integration.hosts.hosts import (
     HOSTS,
@@ -172,6 +172,7 @@ async def test_a_host_header_that_is_one_is_believed(given: str) -> None:
         b"h\xc3\xb6st",
         b"a\\b",
         b"host\n",
+        b"h" * 301,
         b"[::1",
     ],
 )
@@ -185,11 +186,26 @@ async def test_a_host_header_that_is_one_is_believed(given: str) -> None:
     ],
 )
 async def test_a_host_header_that_is_none_is_not_repeated(garbage: bytes, server: Any, expected: str) -> None:
-    assert base_url({"headers": [(b"host", garbage)], "server": server, "root_path": "/beta"}) == expected
+    assert await _base_of({"headers": [(b"host", garbage)], "server": server, "root_path": "/beta", "path": "/beta/"}) == expected
 
 
 async def test_a_scope_with_nothing_optional_in_it() -> None:
-    assert base_url({"headers": []}) == "http://localhost"
+    assert await _base_of({"headers": [], "path": "/"}) == "http://localhost"
+
+
+async def _base_of(scope: dict[str, Any]) -> str:
+    """What the index says that its own address is."""
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise NotImplementedError
+
+    await make_kit()({"type": "http", "method": "GET", **scope}, receive, send)
+    base: str = json.loads(sent[1]["body"])["_links"]["self"]["href"]
+    return base
 
 
 async def test_https_is_kept() -> None:

@@ -12,7 +12,7 @@ from conversation_kit.http.serving.api import Operation
 from conversation_kit.http.serving.errors import HTTPError
 from conversation_kit.http.serving.request import Request
 from conversation_kit.http.serving.response import EMPTY, Reply
-from conversation_kit.http.serving.routing import Routes
+from conversation_kit.http.serving.routing import Routes, Target
 
 
 async def nothing(request: Request[Any]) -> Reply:
@@ -41,11 +41,12 @@ def test_an_id_holds_slashes_where_its_operation_says_so() -> None:
         ("/rooms/1/files/a/b/c", "file", {"room_id": "1", "name": "a/b/c"}),
         ("/rooms/1", "room", {"room_id": "1"}),
     ):
-        found, given = routes.find("GET", path)
-        assert (found.id, given) == (id, params), path
+        found = routes.find("GET", path, "")
+        assert isinstance(found, Target)
+        assert (found.operation.id, found.params) == (id, params), path
     for path in ("/rooms/1/2", "/rooms/1/2/3", "/rooms/1/files", "/legs/", "/rooms/1/files/"):
         with pytest.raises(HTTPError):
-            routes.find("GET", path)
+            routes.find("GET", path, "")
 
 
 def test_ids_of_legs_alone_hold_slashes() -> None:

@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from conversation_kit.http.serving import body
+from conversation_kit.http.serving import request
 from tests.support.world import World, open_world
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +31,7 @@ async def post(world: World, receive: Any, **scope: Any) -> list[Any]:
 @pytest.mark.parametrize("begun", [False, True], ids=["nothing", "half"])
 @pytest.mark.parametrize(("version", "closes"), [("1.1", True), ("2", False)])
 async def test_a_body_that_never_ends_is_answered(begun: bool, version: str, closes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(request, "BODY_SECONDS", 0.05)
     pieces = [{"type": "http.request", "body": b'{"na', "more_body": True}] if begun else []
 
     async def receive() -> Any:
@@ -48,7 +48,7 @@ async def test_a_body_that_never_ends_is_answered(begun: bool, version: str, clo
 
 
 async def test_a_trickle_does_not_prolong_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(request, "BODY_SECONDS", 0.1)
 
     async def receive() -> Any:
         await anyio.sleep(0.005)
