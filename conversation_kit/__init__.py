@@ -39,9 +39,11 @@ from conversation_kit.domain.errors import (
     RequestError,
     StorageUnavailable,
     StreamEnded,
+    TooManyRequests,
     Unauthenticated,
 )
 from conversation_kit.domain.events import Event, EventPage
+from conversation_kit.domain.limits import Limits, Quotas, Rate
 from conversation_kit.domain.models import (
     Block,
     Conversation,
@@ -85,6 +87,7 @@ from conversation_kit.kit import ConversationKit
 from conversation_kit.live.feeds import Feed
 from conversation_kit.live.subscriptions import Subscription
 from conversation_kit.memory import MemoryStorage
+from conversation_kit.meters.memory import MemoryMeter
 from conversation_kit.ports import (
     Authenticator,
     Broker,
@@ -92,10 +95,13 @@ from conversation_kit.ports import (
     Capabilities,
     EphemeralEvent,
     LogAdvanced,
+    Meter,
     Migrates,
     Migration,
     Observable,
+    Reading,
     Storage,
+    Taking,
 )
 from conversation_kit.services.client import Client, HostClient
 from conversation_kit.services.context import AccessRequest
@@ -158,6 +164,7 @@ __all__ = [
     "LegStatus",
     "LegTerminated",
     "LegUpdated",
+    "Limits",
     "LogAdvanced",
     "Member",
     "MemberInvited",
@@ -165,7 +172,9 @@ __all__ = [
     "MemberLeft",
     "MemberState",
     "MemoryBroker",
+    "MemoryMeter",
     "MemoryStorage",
+    "Meter",
     "Migrates",
     "Migration",
     "MoveLeg",
@@ -176,6 +185,9 @@ __all__ = [
     "Page",
     "Pointer",
     "Principal",
+    "Quotas",
+    "Rate",
+    "Reading",
     "Receipt",
     "ReceiptKind",
     "Rejected",
@@ -192,6 +204,8 @@ __all__ = [
     "StreamEnded",
     "StreamLimits",
     "Subscription",
+    "Taking",
+    "TooManyRequests",
     "Unauthenticated",
     "UnbanMember",
     "UnblockUser",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
-from importlib.metadata import entry_points
 from typing import Any, TypeVar, cast
 
 from conversation_kit.brokers.factory import make_broker
 from conversation_kit.domain.commands import Command
 from conversation_kit.domain.errors import ConfigurationError
 from conversation_kit.domain.event_types import check_registered
+from conversation_kit.domain.limits import Limits
 from conversation_kit.domain.models import JoinPolicy
 from conversation_kit.domain.principals import InvitationLimits, Policy
 from conversation_kit.domain.signals import Announcement
@@ -35,6 +35,7 @@ from conversation_kit.ports import (
     Authenticator,
     Broker,
     Buffered,
+    Meter,
     Migrates,
     Migration,
     Observable,
@@ -42,9 +43,11 @@ from conversation_kit.ports import (
     Storage,
     TransactionalStorage,
 )
+from conversation_kit.ports.adapters import find_adapter
 from conversation_kit.services.client import HostClient
 from conversation_kit.services.context import Authorize, KitContext
 from conversation_kit.services.lifecycle import Lifecycle
+from conversation_kit.services.limiter import make_limiter
 from conversation_kit.services.streams import epochs, numbers
 from conversation_kit.stats import Stats
 
@@ -54,6 +57,9 @@ W = TypeVar("W", bound=WithinHook)
 
 STOP_SECONDS = 2.0
 """Seconds that a stop waits for live streams to say goodbye."""
+
+EXTRAS = {"conversation_kit_sql": "sql"}
+"""The extra that brings what the kit's own storage needs."""
 
 DRAIN_SECONDS = 5.0
 """Seconds that a stop waits before that for receivers in the background."""
@@ -78,6 +84,9 @@ class ConversationKit(HostClient):
     - ``ticket_secret``: seals the tickets of browsers, and the ephemeral events that a broker carries. All processes need the same one.
     - ``broker``: tells the live streams of other processes at once what this one commits. A URL (``redis://...``, ``nats://...``,
       ``postgres`` for the storage's own database), or an object with the methods of ``Broker``.
+    - ``limits``: how much each user and each application may create in a time. Without it nothing is counted.
+    - ``meter``: counts for the limits in all processes: ``storage`` for the storage's own database, a URL (``redis://...``), or an
+      object with the method of ``Meter``. Without it each process counts for itself.
     - ``handle_signals``: ends open streams when the process gets SIGTERM or SIGINT, and passes the signal on.
     - ``host_parameters``: query parameters that the host's own code reads, such as a key. All others that an operation does not have are
       a 400.
@@ -103,6 +112,8 @@ class ConversationKit(HostClient):
         allowed_origins: Iterable[str] = (),
         ticket_secret: str | None = None,
         broker: str | Broker | None = None,
+        limits: Limits | None = None,
+        meter: str | Meter | None = None,
         handle_signals: bool = True,
         host_parameters: Collection[str] = (),
     ) -> None:
@@ -125,6 +136,7 @@ class ConversationKit(HostClient):
             Bus(numbers(lifecycle), epochs(lifecycle), None if broker is None else make_broker(broker, self.storage), ticket_secret),
             authorize=authorize,
             policy=Policy(check_registered(event_types), max_members, _checked(join), invitation_limits),
+            limiter=make_limiter(limits, meter, self.storage, lifecycle.storage),
         )
         super().__init__(context, self._application)
         shutdown = ShutdownWatch(context.bus.end_streams, enabled=handle_signals)
@@ -243,15 +255,19 @@ class ConversationKit(HostClient):
         When it is closed, receivers in the background come to their end first, or are cut after 5 seconds, and live streams end.
         """
         if self._context.lifecycle.closes_next:
-            await self._context.hub.drain(DRAIN_SECONDS)
-            await self._context.bus.stop(STOP_SECONDS)
+            await self._end_all()
         await self._context.lifecycle.stop()
 
     async def close(self) -> None:
         """Close the storage whoever uses it, for scripts that run no lifespan; the next use opens it again."""
+        await self._end_all()
+        await self._context.lifecycle.close()
+
+    async def _end_all(self) -> None:
         await self._context.hub.drain(DRAIN_SECONDS)
         await self._context.bus.stop(STOP_SECONDS)
-        await self._context.lifecycle.close()
+        if self._context.limiter is not None:
+            await self._context.limiter.close()
 
     async def migrate(self) -> Migration | None:
         """Bring the storage's schema to the newest version, keeping all data, and say from which version to which.
@@ -315,16 +331,13 @@ def make_storage(url: str, **options: Any) -> Storage:
     scheme = url.partition("://")[0].partition("+")[0]
     if scheme == "memory":
         return MemoryStorage()
-    for entry_point in entry_points(group="conversation_kit.storages", name=scheme):
-        try:
-            adapter = entry_point.load()
-        except ModuleNotFoundError as error:
-            raise ConfigurationError(f"The storage {scheme!r} needs {error.name}: pip install 'conversation-kit[sql]'.") from error
-        try:
-            storage: Storage = adapter(url, **options)
-        except TypeError as error:
-            if not options:
-                raise
-            raise ConfigurationError(f"The storage {scheme!r} does not take {', '.join(options)}: {error}") from error
-        return storage
-    raise ConfigurationError(f"No installed storage serves {scheme!r}: use memory:// or sqlite:///file.db, or install its adapter.")
+    adapter = find_adapter("storage", scheme, EXTRAS)
+    if adapter is None:
+        raise ConfigurationError(f"No installed storage serves {scheme!r}: use memory:// or sqlite:///file.db, or install its adapter.")
+    try:
+        storage: Storage = adapter(url, **options)
+    except TypeError as error:
+        if not options:
+            raise
+        raise ConfigurationError(f"The storage {scheme!r} does not take {', '.join(options)}: {error}") from error
+    return storage

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
-
 from conversation_kit.domain.errors import ConfigurationError
 from conversation_kit.ports import Broker, Storage
+from conversation_kit.ports.adapters import find_adapter
 
 EXTRAS = {"conversation_kit_redis": "redis", "conversation_kit_nats": "nats", "conversation_kit_sql": "postgres"}
 """The extras that bring what the kit's own adapters need."""
@@ -26,17 +25,13 @@ def make_broker(source: str | Broker, storage: Storage) -> Broker:
         return source
     scheme, separator, _ = source.partition("://")
     url = source if separator else _url_of(source, storage)
-    for entry_point in entry_points(group="conversation_kit.brokers", name=scheme.partition("+")[0]):
-        try:
-            adapter = entry_point.load()
-        except ModuleNotFoundError as error:
-            extra = EXTRAS.get(entry_point.module)
-            raise ConfigurationError(
-                f"The broker {scheme!r} needs {error.name}" + (f": pip install 'conversation-kit[{extra}]'." if extra else ".")
-            ) from error
-        broker: Broker = adapter(url)
-        return broker
-    raise ConfigurationError(f"No installed broker serves {scheme!r}: use postgres, redis://host or nats://host, or install its adapter.")
+    adapter = find_adapter("broker", scheme.partition("+")[0], EXTRAS)
+    if adapter is None:
+        raise ConfigurationError(
+            f"No installed broker serves {scheme!r}: use postgres, redis://host or nats://host, or install its adapter."
+        )
+    broker: Broker = adapter(url)
+    return broker
 
 
 def _url_of(name: str, storage: Storage) -> str:

@@ -39,7 +39,7 @@ def allow_origins(app: ASGIApp, origins: Iterable[str]) -> ASGIApp:
         allow_origins=[str(origin) for origin in check_allowed(origins)],
         allow_methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
-        expose_headers=["Link", "Retry-After"],
+        expose_headers=["Link", "Retry-After", "RateLimit", "RateLimit-Policy"],
     )
 
 

@@ -13,6 +13,7 @@
         NotFound                    does not exist, or not for this caller
         Conflict                    against the present state of the conversation
         Rejected                    a host's hook said no
+        TooManyRequests             more than a limit allows; has ``retry_after``
 
 An error carries the ``code`` that clients branch on and a sentence for a person. The
 HTTP status is the HTTP layer's business.
@@ -98,6 +99,16 @@ class Rejected(RequestError):
 
     def __init__(self, code: str, description: str) -> None:
         super().__init__(description, code)
+
+
+class TooManyRequests(RequestError):
+    """More than a limit of the kit allows; nothing was written. ``retry_after`` is the number of seconds until it is allowed again."""
+
+    code = "http:error:too-many-requests"
+
+    def __init__(self, description: str, *, retry_after: float) -> None:
+        super().__init__(description)
+        self.retry_after = retry_after
 
 
 class StreamEnded(ConversationKitError):

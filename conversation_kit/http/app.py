@@ -20,6 +20,7 @@ from conversation_kit.http.serving.mounting import Middleware, Mountable, Receiv
 from conversation_kit.http.serving.origins import check_origin, check_public_url
 from conversation_kit.http.serving.pages import Pages
 from conversation_kit.http.serving.query import check_parameters, parse_query
+from conversation_kit.http.serving.rate_fields import with_rate_fields
 from conversation_kit.http.serving.refusals import Refusals
 from conversation_kit.http.serving.request import Disconnected, Mount, Request, headers_of, wants_stream
 from conversation_kit.http.serving.response import Reply, Response
@@ -27,6 +28,7 @@ from conversation_kit.http.serving.routing import Routes, Target
 from conversation_kit.ports import Authenticator
 from conversation_kit.services.client import Client
 from conversation_kit.services.context import KitContext
+from conversation_kit.services.limiter import begin_telling, told
 
 REMEMBERED_BASES = 256
 """Number of bases of hrefs that are remembered: nearly all requests to a server have the same one."""
@@ -96,6 +98,7 @@ class ServedAPI:
 
     def __init__(self, api: API, resources: Resources, public_url: str | None = None) -> None:
         self._context = resources.context
+        self._limiter = resources.context.limiter
         self._auth = resources.auth
         self._streams = resources.streams
         self._outgoing = resources.outgoing
@@ -110,12 +113,16 @@ class ServedAPI:
 
     async def http(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request. Whatever goes wrong is answered as the API has its errors."""
+        if self._limiter is not None:
+            begin_telling()
         try:
             response = await self._answer(scope, receive)
         except Disconnected:
             return
         except Exception as error:
             response = self._mount.answer_error(error, inner_path(scope["path"], scope.get("root_path", "")))
+        if self._limiter is not None and type(response) is Response and (usages := told()):
+            response = with_rate_fields(response, usages)
         await response.send(send, head=scope["method"] == "HEAD")
         if self._refusals.pending:
             await self._refusals.tell()

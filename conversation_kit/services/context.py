@@ -35,6 +35,7 @@ from conversation_kit.hooks.transaction import WithinHooks, logged
 from conversation_kit.live.bus import Bus
 from conversation_kit.ports import HostTransaction, Publish, Storage, Within
 from conversation_kit.services.lifecycle import Lifecycle
+from conversation_kit.services.limiter import Limiter
 from conversation_kit.services.shielded import undisturbed
 
 T = TypeVar("T")
@@ -84,6 +85,7 @@ class KitContext:
     announce: Publish | None = None
     authorize: Authorize | None = None
     policy: Policy = DEFAULT_POLICY
+    limiter: Limiter | None = None
     clock: Callable[[], datetime] = times.now
     new_id: Callable[[str], str] = new_id
     _swept: dict[str, float] = field(default_factory=dict)
@@ -254,7 +256,8 @@ class KitContext:
 
     def in_transaction(self, transaction: HostTransaction) -> KitContext:
         """Return the same kit at work in a host's transaction."""
-        return replace(self, lifecycle=Lifecycle(transaction.storage), announce=transaction.announce)
+        limiter = None if self.limiter is None else self.limiter.within(transaction.storage)
+        return replace(self, lifecycle=Lifecycle(transaction.storage), announce=transaction.announce, limiter=limiter)
 
     def sweep_is_due(self, application_id: str) -> bool:
         """Tell whether to look for expired conversations again; that is so once a minute, and never in a host's transaction."""

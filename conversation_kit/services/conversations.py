@@ -44,12 +44,15 @@ class Conversations(Service):
     ) -> Conversation:
         """Create one without members; without a name one is generated.
 
-        ``properties.ttl`` is the number of seconds after which it is deleted while nobody is joined. Raises ``duplicate_name``, and
-        ``Forbidden`` for a ``ttl`` where an ``authorize`` callable forbids this caller to delete conversations.
+        ``properties.ttl`` is the number of seconds after which it is deleted while nobody is joined. Raises ``duplicate_name``,
+        ``TooManyRequests``, and ``Forbidden`` for a ``ttl`` where an ``authorize`` callable forbids this caller to delete conversations.
         """
         free = await self.context.unrestricted(self.principal, "conversations.create")
         asked = CreateConversation(name, display_name, image_url, numbers or {}, properties or {})
-        command = _checked(await self.before(_checked(asked)))
+        _checked(asked)
+        if (limiter := self.context.limiter) is not None:
+            await limiter.take(self.principal, {"conversations": 1})
+        command = _checked(await self.before(asked))
         if check_ttl(command.properties) is not None:
             await self.context.unrestricted(self.principal, "conversations.delete")
         if self.context.sweep_is_due(self.application_id):

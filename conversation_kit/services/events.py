@@ -36,11 +36,13 @@ class Events(Service):
         show in their target's ``state``, and the second one of a member is answered with the first. What says ``seen`` moves the member's
         read pointer on to its target, and a message moves its sender's to itself. Typing and ``ephemeral`` events
         come back without an id: they are announced and not kept. Raises ``conversation_not_found``, ``member_not_found``,
-        ``event_not_found``, ``Forbidden`` or ``InvalidInput``.
+        ``event_not_found``, ``Forbidden``, ``InvalidInput`` or ``TooManyRequests``.
         """
         free = await self.context.unrestricted(self.principal, "events.create", conversation_id=conversation_id)
         command = CreateEvent(conversation_id, type, body or {}, sender, to)
         text = self._check(command)
+        if (limiter := self.context.limiter) is not None:
+            await limiter.take(self.principal, {"events": 1, "event_bytes": len(text.encode())})
         hooks = self.context.hooks
         if hooks.registrations and hooks.watch(command):
             command = await self.before(command)

@@ -78,7 +78,7 @@ class Members(Service):
         An admin's invitation lifts a ban, anybody's what keeps out who was removed. For admins and joined members, within the kit's
         ``invitation_limits`` and unless the user has blocked the inviter. ``member_id_inviting`` is the joined member that invites;
         a user's own one by default.
-        Raises ``conversation_not_found``, ``user_not_found``, ``Conflict`` or ``Forbidden``.
+        Raises ``conversation_not_found``, ``user_not_found``, ``Conflict``, ``Forbidden`` or ``TooManyRequests``.
         """
         free = await self.context.unrestricted(
             self.principal, "members.invite", conversation_id=conversation_id, user_id=user_id, user_name=user_name
@@ -86,7 +86,10 @@ class Members(Service):
         asked = InviteMember(
             conversation_id, user_id, user_name, APP if channel is None else channel, media, member_id_inviting, knocking_id
         )
-        command = _checked(await self.before(_checked(asked)))
+        _checked(asked)
+        if (limiter := self.context.limiter) is not None:
+            await limiter.take(self.principal, {"invitations": 1})
+        command = _checked(await self.before(asked))
         needs = self._needs(command, command.member_id_inviting)
         return await self.change(members.invite, command, free, command.conversation_id, needs)
 

@@ -117,6 +117,7 @@ OPERATIONS = (
             "Create one": {"display_name": "Support"},
             "Create one that ends an hour after everybody left": {"display_name": "Support", "properties": {"ttl": 3600}},
         },
+        errors=(429,),
         description="It has no members yet; its creator may read it. `properties.ttl` bounds how long it stays while nobody is joined.",
     ),
     Operation(

@@ -98,7 +98,7 @@ OPERATIONS = (
             "Tell that somebody types": {"type": "text:typing:on"},
             "Something of your own": {"type": "custom:rating", "body": {"stars": 5}},
         },
-        errors=(404,),
+        errors=(404, 429),
         description="Appends to the log at the next id. Receipts (`text:seen`, `text:delivered` and their like) show in the `state` of "
         "the event that they are about. Typing (`text:typing:on`, `text:typing:off`) is passed on and not kept, and gets no id.",
     ),

@@ -90,7 +90,7 @@ async def create_ticket(request: Request[Links]) -> Response:
     if acl is not None and not (request.is_covered(acl, "GET", path) and request.is_covered(acl, "GET", any_conversation)):
         raise Forbidden("The token's acl does not cover reading this stream, or not the events of every conversation.")
     await request.kit.users.conversations(id, Page(1))
-    return ticket_response(request, path, may_post=may_post(request, any_conversation))
+    return await ticket_response(request, path, may_post=may_post(request, any_conversation))
 
 
 EXTENSIONS = (
@@ -123,7 +123,7 @@ EXTENSIONS = (
         create_ticket,
         responses.StreamTicket,
         201,
-        errors=(404,),
+        errors=(404, 429),
         extension=True,
         description="As `createStreamTicket`; `href` opens `/users/{user_id}/events`.",
     ),

@@ -124,7 +124,7 @@ OPERATIONS = (
         body=MemberBody,
         body_required=True,
         examples={"Join": {"action": "join", "user_name": "ana"}, "Invite": {"action": "invite", "user_name": "bo"}},
-        errors=(404,),
+        errors=(404, 429),
         description="Invite a user, let one join, or accept an invitation. Appends `member:invited` or `member:joined` to the log. "
         "A user over one type of channel is a member once; the record of who left stays.",
     ),

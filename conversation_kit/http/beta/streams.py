@@ -68,7 +68,7 @@ async def create_ticket(request: Request[Links]) -> Response:
     if acl is not None and not request.is_covered(acl, "GET", path):
         raise Forbidden("The token's acl does not cover reading this stream.")
     await request.kit.events.page(conversation_id, EventRange(size=1))
-    return ticket_response(request, path, may_post=may_post(request, path))
+    return await ticket_response(request, path, may_post=may_post(request, path))
 
 
 def may_post(request: Request[Links], path: str) -> bool:
@@ -77,8 +77,10 @@ def may_post(request: Request[Links], path: str) -> bool:
     return acl is None or (not acl.reads_fields and request.is_covered(acl, "POST", path))
 
 
-def ticket_response(request: Request[Links], path: str, *, may_post: bool) -> Response:
-    """Answer with a ticket of the caller's for the stream at ``path``."""
+async def ticket_response(request: Request[Links], path: str, *, may_post: bool) -> Response:
+    """Answer with a ticket of the caller's for the stream at ``path``. Raises ``TooManyRequests``."""
+    if (limiter := request.kit.context.limiter) is not None:
+        await limiter.take(request.kit.principal, {"tickets": 1})
     ticket = Streams.of(request).tickets.issue(request.kit.principal, path, may_post=may_post)
     expires = datetime.fromtimestamp(time.time() + LIFETIME, UTC)
     made: responses.StreamTicket = {
@@ -99,7 +101,7 @@ EXTENSIONS = (
         create_ticket,
         responses.StreamTicket,
         201,
-        errors=(404,),
+        errors=(404, 429),
         extension=True,
         description="For browsers, whose `EventSource` and `WebSocket` send no `Authorization` header: `href` with its `ticket` opens "
         "`/conversations/{conversation_id}/events` once, within a minute, as the caller.",

@@ -50,21 +50,24 @@ _LATER = {"Retry-After": "10"}
 class StreamLimits:
     """Limits of the live streams of one kit.
 
-    ``per_user`` and ``total`` are how many may be open at once, in this process; an admin counts towards ``total`` only.
+    ``per_user``, ``per_application`` and ``total`` are how many may be open at once, in this process: by one user, by all users of one
+    application, and by everybody. An admin counts towards ``total`` only.
     ``heartbeat_seconds`` is how often a quiet stream shows that it lives, ``max_age_seconds`` how long it lasts at most; one in five of
     those seconds is left to chance. ``frames_per_second`` is how many frames a client may send over one WebSocket in the long run, and
     five times as many at once. Raises ``ConfigurationError``.
     """
 
     per_user: int = 20
+    per_application: int | None = None
     total: int = 10_000
     heartbeat_seconds: float = 20.0
     max_age_seconds: float = 3600.0
     frames_per_second: float = 20.0
 
     def __post_init__(self) -> None:
-        for name in ("per_user", "total", "heartbeat_seconds", "max_age_seconds", "frames_per_second"):
-            if not getattr(self, name) > 0:
+        for name in ("per_user", "per_application", "total", "heartbeat_seconds", "max_age_seconds", "frames_per_second"):
+            value = getattr(self, name)
+            if not (value is None and name == "per_application") and not value > 0:
                 raise ConfigurationError(f"StreamLimits takes a {name} of more than 0.")
 
 
@@ -90,6 +93,8 @@ class Streams:
         self.tickets = tickets
         self._shutdown = shutdown
         self._open: Counter[tuple[str, str | None]] = Counter()
+        self._by_application: Counter[str | None] = Counter()
+        """Of the users of each application; of admins under ``None``."""
         self.total = 0
 
     @classmethod
@@ -101,11 +106,15 @@ class Streams:
     def opened(self, principal: Principal) -> Iterator[None]:
         """Count one stream of ``principal`` while the block runs. Raises ``HTTPError`` (429, 503) when there are too many."""
         user = (principal.application_id, principal.user_name)
-        if principal.user_name is not None and self._open[user] >= self.limits.per_user:
+        application = principal.application_id if principal.user_name is not None else None
+        if application is not None and self._open[user] >= self.limits.per_user:
             raise HTTPError("stream:error:too-many", f"You have {self.limits.per_user} streams open: close one first.", _LATER)
+        if application is not None and self._is_full(application):
+            raise HTTPError("stream:error:too-many", "The users of this application have as many streams open as they may have.", _LATER)
         if self.total >= self.limits.total:
             raise HTTPError("stream:error:capacity", "This server has as many streams open as it may have.", _LATER)
         self._open[user] += 1
+        self._by_application[application] += 1
         self.total += 1
         self._shutdown.watch()
         try:
@@ -113,10 +122,17 @@ class Streams:
         finally:
             self.total -= 1
             self._open[user] -= 1
+            self._by_application[application] -= 1
             if not self._open[user]:
                 del self._open[user]
+            if not self._by_application[application]:
+                del self._by_application[application]
             if not self.total:
                 self._shutdown.unwatch()
+
+    def _is_full(self, application_id: str) -> bool:
+        most = self.limits.per_application
+        return most is not None and self._by_application[application_id] >= most
 
     def deadline(self, principal: Principal, now: datetime) -> Deadline:
         """Return when, and why, a stream that begins now ends at the latest."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -20,6 +21,7 @@ from conversation_kit.domain.errors import (
     Rejected,
     RequestError,
     StorageUnavailable,
+    TooManyRequests,
     Unauthenticated,
 )
 from conversation_kit.http.serving.response import Response
@@ -33,6 +35,7 @@ STATUS_OF_CODE = {
     "http:error:payload-too-large": 413,
     "http:error:request-timeout": 408,
     "http:error:too-many-answers": 429,
+    "http:error:too-many-requests": 429,
     "http:error:unsupported-media-type": 415,
     "http:error:validation-fail": 400,
     "stream:error:capacity": 503,
@@ -79,13 +82,17 @@ def status_of(error: RequestError) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Description of what went wrong with a request at ``path``; ``fields`` is what is wrong with which field."""
+    """Description of what went wrong with a request at ``path``; ``fields`` is what is wrong with which field.
+
+    ``retry_after`` is in how many seconds a limit allows it.
+    """
 
     status: int
     code: str
     description: str
     path: str
     fields: Mapping[str, str] = field(default_factory=dict)
+    retry_after: int | None = None
 
 
 ErrorBody: TypeAlias = Callable[[Problem], Any]
@@ -93,7 +100,10 @@ ErrorBody: TypeAlias = Callable[[Problem], Any]
 
 
 def problem_details(problem: Problem) -> dict[str, Any]:
-    """Return the body of an error as RFC 9457 has it, with a ``code``, a ``description``, and what is wrong with which field."""
+    """Return the body of an error as RFC 9457 has it, with a ``code`` and a ``description``.
+
+    What is wrong with which field, and after how many seconds to try again, are there if there is something to say.
+    """
     description = _clean(problem.description)
     body: dict[str, Any] = {
         "type": "about:blank",
@@ -106,6 +116,8 @@ def problem_details(problem: Problem) -> dict[str, Any]:
     }
     if problem.fields:
         body["error"] = {_clean(name): [_clean(f'"{name}" {reason}')] for name, reason in problem.fields.items()}
+    if problem.retry_after is not None:
+        body["retry_after"] = problem.retry_after
     return body
 
 
@@ -121,8 +133,12 @@ def _explain(error: Exception, path: str) -> tuple[Problem, Mapping[str, str] | 
         headers = dict(error.headers) if isinstance(error, HTTPError) else {}
         if isinstance(error, Unauthenticated):
             headers["WWW-Authenticate"] = "Bearer"
+        seconds: int | None = None
+        if isinstance(error, TooManyRequests):
+            seconds = max(math.ceil(error.retry_after), 1)
+            headers["Retry-After"] = str(seconds)
         fields = error.fields if isinstance(error, InvalidInput) else {}
-        return Problem(status_of(error), error.code, error.description, path, fields), headers
+        return Problem(status_of(error), error.code, error.description, path, fields, seconds), headers
     if isinstance(error, OutcomeUnknown):
         logger.error("outcome unknown: %s", error)
         # Without Retry-After, which would ask clients and proxies to repeat it.

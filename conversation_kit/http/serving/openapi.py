@@ -23,8 +23,8 @@ ERRORS = {
     "406": "What there is here is a stream: accept `text/event-stream`.",
     "408": "The body takes too long to arrive.",
     "413": "The body is too long.",
-    "429": "Too many of them at once; `Retry-After` says when to try again.",
     "415": "The body is not JSON.",
+    "429": "More than a limit allows, and nothing was stored; `Retry-After` says when to try again.",
     "503": "The storage or a hook of this server cannot answer now, and nothing was stored; try again.",
     "504": "The storage was lost while it stored this: it has happened or not.",
 }

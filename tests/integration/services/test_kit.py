@@ -35,11 +35,11 @@ Client Command ConfigurationError Conflict Context Conversation ConversationCrea
 ConversationKitError ConversationUpdated CreateConversation CreateEvent CreateUser DeleteConversation DeleteEvent DeleteLeg
 DeleteUser EphemeralEvent Event EventCreated EventDeleted EventPage EventRange Exclusion ExclusionKind Feed Forbidden HookFailed
 HostAuthenticator HostClient HostUser InvalidInput InvitationLimits InviteMember JWTAuthenticator JoinMember Leg LegStarted
-LegStatus LegTerminated LegUpdated LogAdvanced Member MemberInvited MemberJoined MemberLeft MemberState MemoryBroker MemoryStorage
-Migrates Migration MoveLeg Needs NotFound Observable OutcomeUnknown Page Pointer Principal Receipt ReceiptKind Rejected
-RemoveMember RequestError RequestRefused Scene Signal Slice StartLeg Stats Storage StorageUnavailable StreamEnded StreamLimits
-Subscription UNCHANGED Unauthenticated UnbanMember UnblockUser UpdateConversation UpdateLeg UpdateUser User UserCreated
-UserDeleted UserUpdated unread
+LegStatus LegTerminated LegUpdated Limits LogAdvanced Member MemberInvited MemberJoined MemberLeft MemberState MemoryBroker
+MemoryMeter MemoryStorage Meter Migrates Migration MoveLeg Needs NotFound Observable OutcomeUnknown Page Pointer Principal Quotas
+Rate Reading Receipt ReceiptKind Rejected RemoveMember RequestError RequestRefused Scene Signal Slice StartLeg Stats Storage
+StorageUnavailable StreamEnded StreamLimits Subscription Taking TooManyRequests UNCHANGED Unauthenticated UnbanMember UnblockUser
+UpdateConversation UpdateLeg UpdateUser User UserCreated UserDeleted UserUpdated unread
 """
 
 

@@ -330,3 +330,4 @@ class Problem(TypedDict):
             dict[str, list[str]], Field(description="What is wrong with which field.", examples=[{"name": ['"name" must be a string']}])
         ]
     ]
+    retry_after: NotRequired[Annotated[int, Field(description="In how many seconds a limit allows it.", examples=[3])]]
