@@ -61,7 +61,7 @@ def _read(
     """Wrap the method such that it sees an up-to-date state."""
 
     async def read(self: JsonLinesStorage, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        async with self._turn() as memory:
+        async with self._alone() as memory:
             return await method(memory, *args, **kwargs)
 
     return read
@@ -92,7 +92,7 @@ class JsonLinesStorage:
                 self._forget()
                 self._file = await anyio.to_thread.run_sync(self._open)
         try:
-            async with self._turn():
+            async with self._alone():
                 pass
         except StorageUnavailable:
             await self.close()
@@ -106,7 +106,7 @@ class JsonLinesStorage:
                 self._file = None
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[MemoryStorage]:
+    async def _alone(self) -> AsyncIterator[MemoryStorage]:
         """Give the memory as the file has it, for one operation alone.
 
         Nobody sees what an operation did to the memory before its line is on the disk; when that fails, the memory is built anew.
@@ -153,7 +153,7 @@ class JsonLinesStorage:
 
     async def change(self, application_id: str, conversation_id: str | None, needs: Needs, decide: Decide[T]) -> Changes[T]:
         """See ``Storage.change``."""
-        async with self._turn() as memory:
+        async with self._alone() as memory:
             changes: Changes[Any] = await memory.change(application_id, conversation_id, needs, decide)
             stored = replace(changes, result=None, signals=())
             if stored != NOTHING:
@@ -164,7 +164,7 @@ class JsonLinesStorage:
 
     async def spend(self, application_id: str, mark: str, until: datetime, now: datetime) -> bool:
         """See ``Storage.spend``."""
-        async with self._turn() as memory:
+        async with self._alone() as memory:
             first = await memory.spend(application_id, mark, until, now)
             if first:
                 await self._append(Line(application_id, spent=(mark, until)))

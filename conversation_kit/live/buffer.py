@@ -16,9 +16,9 @@ from anyio.abc import TaskGroup
 from conversation_kit.domain.errors import RequestError, StreamEnded, too_slow
 from conversation_kit.domain.event_types import EPHEMERAL
 from conversation_kit.domain.events import Event
-from conversation_kit.live.aside import EphemeralBacklog
 from conversation_kit.live.bus import Bus
 from conversation_kit.live.dispatcher import Dispatcher
+from conversation_kit.live.ephemeral_backlog import EphemeralBacklog
 from conversation_kit.live.topics import Published
 
 MAX_EVENTS = 64

@@ -19,8 +19,8 @@ from conversation_kit.domain.reading import MAX_PAGE, EventRange
 from conversation_kit.domain.signals import ConversationDeleted, EventCreated, Signal, UserDeleted, UserUpdated
 from conversation_kit.domain.values.epochs import other_log
 from conversation_kit.live.ephemeral import EphemeralCodec
-from conversation_kit.live.people import People
 from conversation_kit.live.topics import Subscriber, Topic
+from conversation_kit.live.user_watchers import UserWatchers
 from conversation_kit.loops import Loop
 from conversation_kit.ports import Broker, BrokerMessage, EphemeralEvent, LogAdvanced
 
@@ -56,7 +56,7 @@ Epochs: TypeAlias = Callable[[], Awaitable[str]]
 MEMBERSHIP = frozenset({"member:invited", "member:joined", "member:left"})
 """The types of the events after which somebody's conversations are others."""
 
-PEOPLE_SECONDS = 1.0
+MEMBERSHIPS_SECONDS = 1.0
 """Seconds between two looks at the conversations of those who listen to all of theirs, where nobody announces anything."""
 
 OWNERS_SECONDS = 5.0
@@ -89,9 +89,9 @@ class Dispatcher:
         self._ephemeral_events = ephemeral_events
         self.topics: dict[tuple[str, str | None] | None, Topic] = {}
         self.listeners: dict[Listener, None] = {}
-        self.people = People(PEOPLE_SECONDS)
+        self.memberships = UserWatchers(MEMBERSHIPS_SECONDS)
         """The listeners to all of their conversations."""
-        self.owners = People(OWNERS_SECONDS)
+        self.owners = UserWatchers(OWNERS_SECONDS)
         """The listeners to one conversation."""
         self.is_ending = False
         self.gone = anyio.Event()
@@ -157,8 +157,8 @@ class Dispatcher:
                     topic.publish(event)
                     if topic.has_gap:
                         self._read_soon(topic)
-                if self.people and event.type in MEMBERSHIP:
-                    self.people.tell(event.application_id, event.body["user"]["id"])
+                if self.memberships and event.type in MEMBERSHIP:
+                    self.memberships.tell(event.application_id, event.body["user"]["id"])
             elif isinstance(signal, ConversationDeleted):
                 topic = self.topics.get((signal.application_id, signal.conversation.id))
                 if topic is not None:
@@ -171,12 +171,12 @@ class Dispatcher:
         for signal in signals:
             if isinstance(signal, EventCreated):
                 event = signal.event
-                if (event.application_id, event.conversation_id) in self.topics or (self.people and event.type in MEMBERSHIP):
+                if (event.application_id, event.conversation_id) in self.topics or (self.memberships and event.type in MEMBERSHIP):
                     return True
             elif isinstance(signal, ConversationDeleted):
                 if (signal.application_id, signal.conversation.id) in self.topics:
                     return True
-            elif isinstance(signal, UserUpdated | UserDeleted) and (self.people or self.owners):
+            elif isinstance(signal, UserUpdated | UserDeleted) and (self.memberships or self.owners):
                 return True
         return False
 
@@ -229,7 +229,7 @@ class Dispatcher:
             listener.end(error)
 
     def _tell(self, application_id: str, user_id: str) -> None:
-        self.people.tell(application_id, user_id)
+        self.memberships.tell(application_id, user_id)
         self.owners.tell(application_id, user_id)
 
     def _read_soon(self, topic: Topic) -> None:
@@ -272,7 +272,7 @@ class Dispatcher:
         while self._listener is listener:
             await anyio.sleep(TICK_SECONDS)
             now = time.monotonic()
-            self.people.look_after(now)
+            self.memberships.look_after(now)
             self.owners.look_after(now)
             if now - self._polled >= POLL_SECONDS:
                 self._polled = now

@@ -16,7 +16,7 @@ from conversation_kit.live.buffer import Buffer
 from conversation_kit.live.bus import Bus
 from conversation_kit.live.cursors import BEGINNING, Cursor, invalid_cursor, mark, positions
 from conversation_kit.live.log_reader import RETRY_SECONDS, STALE_SECONDS, LogReader
-from conversation_kit.live.standings import Sources, Standing, Standings
+from conversation_kit.live.memberships import Membership, Memberships, Sources
 from conversation_kit.live.topics import Published
 
 REMOVED = "conversation:removed"
@@ -48,7 +48,7 @@ class _Place:
     """One conversation in a feed. ``is_open`` is false once its log could not be read, until the memberships are others."""
 
     reader: LogReader
-    standing: Standing
+    membership: Membership
     is_open: bool = True
 
 
@@ -84,24 +84,24 @@ class Feed(Buffer[Arrival]):
         try:
             known = self._known(user_id)
         except StreamEnded as end:
-            await self._sources.standings(user_id)  # who may not read them is told that instead
+            await self._sources.memberships(user_id)  # who may not read them is told that instead
             self.cursor = self._cursor.text
             self.end(end)
             return
-        self._dispatcher.people.watch(application_id, user_id, self._look_again)
+        self._dispatcher.memberships.watch(application_id, user_id, self._look_again)
         self._is_watching = True
-        for standing in (await self._sources.standings(user_id)).followed:
-            self._enter(standing)
+        for membership in (await self._sources.memberships(user_id)).followed:
+            self._enter(membership)
         # Once more, now that nothing that is published since can be missed.
-        found = await self._sources.standings(user_id)
-        standings = {standing.conversation_id: standing for standing in found.followed}
-        for gone in self._places.keys() - standings.keys():
+        found = await self._sources.memberships(user_id)
+        memberships = {membership.conversation_id: membership for membership in found.followed}
+        for gone in self._places.keys() - memberships.keys():
             self._remove(gone)
-        for standing in standings.values():
-            self._place_at_start(standing, known)
+        for membership in memberships.values():
+            self._place_at_start(membership, known)
         if known is not None:
             asked = known.keys() if self._among is None else known.keys() & {mark(id) for id in self._among}
-            if lost := len(asked - {mark(id) for id in (*standings, *found.left_out)}):
+            if lost := len(asked - {mark(id) for id in (*memberships, *found.left_out)}):
                 self._tell_of_removal("", {"count": lost})
         self._tell_of_left_out(found)
         self.cursor = self._cursor.text
@@ -117,30 +117,30 @@ class Feed(Buffer[Arrival]):
             raise invalid_cursor(self._after)
         return {} if self._after == BEGINNING else positions(self._after, self._sources.application_id, user_id, self._epoch)
 
-    def _place_at_start(self, standing: Standing, known: Mapping[bytes, int] | None) -> None:
-        is_new = standing.conversation_id not in self._places
-        place = self._places.get(standing.conversation_id) or self._enter(standing)
-        place.standing = standing
-        begin = max(standing.since - 1, 0)
+    def _place_at_start(self, membership: Membership, known: Mapping[bytes, int] | None) -> None:
+        is_new = membership.conversation_id not in self._places
+        place = self._places.get(membership.conversation_id) or self._enter(membership)
+        place.membership = membership
+        begin = max(membership.since - 1, 0)
         if known is None:
-            position = standing.last if standing.is_joined else standing.since
+            position = membership.last if membership.is_joined else membership.since
         else:
-            position = known.get(mark(standing.conversation_id), begin)
-            if not standing.is_joined:
+            position = known.get(mark(membership.conversation_id), begin)
+            if not membership.is_joined:
                 position = max(position, begin)
-            if position > standing.last:
+            if position > membership.last:
                 raise invalid_cursor(self._after)
         self._set(place, position + 1)
-        if self._sources.standing_suffices and standing.is_joined and position == standing.last and not is_new:
+        if self._sources.membership_suffices and membership.is_joined and position == membership.last and not is_new:
             place.reader.follow()
         self._check(place)
 
-    def _enter(self, standing: Standing) -> _Place:
-        sources, id = self._sources, standing.conversation_id
+    def _enter(self, membership: Membership) -> _Place:
+        sources, id = self._sources, membership.conversation_id
         reader = LogReader(sources.read(id), self)
         reader.user_id = self.user_id
         reader.topic = self._dispatcher.follow(lambda: sources.topic(id), reader)
-        place = self._places[id] = _Place(reader, standing)
+        place = self._places[id] = _Place(reader, membership)
         return place
 
     def _remove(self, conversation_id: str) -> _Place:
@@ -153,17 +153,17 @@ class Feed(Buffer[Arrival]):
         for conversation_id in tuple(self._places):
             self._remove(conversation_id)
         if self._is_watching:
-            self._dispatcher.people.unwatch(self._sources.application_id, self.user_id, self._look_again)
+            self._dispatcher.memberships.unwatch(self._sources.application_id, self.user_id, self._look_again)
 
     def _set(self, place: _Place, next: int) -> None:
         place.reader.next = next
-        self._cursor.move(place.standing.conversation_id, next - 1)
+        self._cursor.move(place.membership.conversation_id, next - 1)
 
     def _check(self, place: _Place) -> None:
         """See to it that what is to be read of a conversation will be read."""
         if place.is_open and not place.reader.is_following:
-            standing = place.standing
-            if standing.is_joined or place.reader.next <= standing.since:
+            membership = place.membership
+            if membership.is_joined or place.reader.next <= membership.since:
                 self._behind[place] = None
 
     def _look_again(self) -> None:
@@ -179,10 +179,10 @@ class Feed(Buffer[Arrival]):
             await self._look()
             return
         place, _ = self._behind.popitem(last=False)
-        if self._places.get(place.standing.conversation_id) is not place:
+        if self._places.get(place.membership.conversation_id) is not place:
             return
         try:
-            if place.standing.is_joined:
+            if place.membership.is_joined:
                 await place.reader.read_on()
             else:
                 await self._read_invitation(place)
@@ -192,7 +192,7 @@ class Feed(Buffer[Arrival]):
 
     async def _read_invitation(self, place: _Place) -> None:
         """Read the invitation of an invited user, who may know of nothing else in the conversation."""
-        since = place.standing.since
+        since = place.membership.since
         try:
             page = await place.reader.topic.read(EventRange(size=1, start_id=since, end_id=since))
         except RequestError as error:
@@ -212,7 +212,7 @@ class Feed(Buffer[Arrival]):
         """Look at what the user's conversations are now."""
         self._is_stale = False
         try:
-            found = await self._sources.standings(self.user_id)
+            found = await self._sources.memberships(self.user_id)
         except RequestError as error:
             self.end(error)
             return
@@ -223,15 +223,15 @@ class Feed(Buffer[Arrival]):
         except BaseException:
             self._is_stale = True
             raise
-        standings = {standing.conversation_id: standing for standing in found.followed}
-        for gone in self._places.keys() - standings.keys():
+        memberships = {membership.conversation_id: membership for membership in found.followed}
+        for gone in self._places.keys() - memberships.keys():
             await self._close(gone, NO_ROOM if gone in found.left_out else {})
-        for id, standing in standings.items():
+        for id, membership in memberships.items():
             place = self._places.get(id)
             if place is None:
-                self._set(self._enter(standing), max(standing.since, 1))
+                self._set(self._enter(membership), max(membership.since, 1))
             else:
-                self._change(place, standing)
+                self._change(place, membership)
             self._check(self._places[id])
         self._tell_of_left_out(found)
 
@@ -243,17 +243,17 @@ class Feed(Buffer[Arrival]):
         if self._remove(conversation_id).is_open:
             self._tell_of_removal(conversation_id, why)
 
-    def _change(self, place: _Place, standing: Standing) -> None:
-        if place.standing.members != standing.members:
+    def _change(self, place: _Place, membership: Membership) -> None:
+        if place.membership.members != membership.members:
             place.is_open = True
-        if standing.is_joined and not place.standing.members.isdisjoint(standing.members):
+        if membership.is_joined and not place.membership.members.isdisjoint(membership.members):
             # The membership that came first may have ended, but they have been there all along.
-            standing = replace(standing, since=place.standing.since)
-        place.standing = standing
-        if not standing.is_joined or standing.since > place.reader.next:
+            membership = replace(membership, since=place.membership.since)
+        place.membership = membership
+        if not membership.is_joined or membership.since > place.reader.next:
             place.reader.is_following = False
-        if standing.since > place.reader.next:
-            self._set(place, standing.since)
+        if membership.since > place.reader.next:
+            self._set(place, membership.since)
 
     def on_live(self, reader: LogReader, item: Published) -> None:
         """See ``LogListener.on_live``."""
@@ -264,7 +264,7 @@ class Feed(Buffer[Arrival]):
     def on_deferred(self, reader: LogReader, item: Published) -> None:
         """See ``LogListener.on_deferred``."""
         place = self._places.get(reader.topic.conversation_id)
-        if place is not None and place.is_open and place.standing.is_joined:
+        if place is not None and place.is_open and place.membership.is_joined:
             self._set_aside(item)
 
     def _from_aside(self, item: Published) -> Arrival | None:
@@ -299,7 +299,7 @@ class Feed(Buffer[Arrival]):
     def _tell_of_removal(self, conversation_id: str, body: dict[str, object]) -> None:
         self._tell(REMOVED, conversation_id, body)
 
-    def _tell_of_left_out(self, found: Standings) -> None:
+    def _tell_of_left_out(self, found: Memberships) -> None:
         left_out = len(found.left_out) + found.unseen, tuple(found.left_out)
         if left_out != self._left_out:
             self._left_out = left_out

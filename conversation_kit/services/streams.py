@@ -13,7 +13,7 @@ from conversation_kit.domain.values.epochs import FIRST_EPOCH, parse_cursor
 from conversation_kit.domain.values.times import now
 from conversation_kit.live.dispatcher import Epochs, Numbers
 from conversation_kit.live.feeds import Feed
-from conversation_kit.live.standings import Sources, Standing, Standings
+from conversation_kit.live.memberships import Membership, Memberships, Sources
 from conversation_kit.live.subscriptions import Subscription
 from conversation_kit.live.topics import Read, Topic
 from conversation_kit.ports import Restorable
@@ -91,7 +91,7 @@ def feed(
             return user_id
         return await _own_id(context, principal)
 
-    async def standings(user_id: str) -> Standings:
+    async def memberships(user_id: str) -> Memberships:
         # At one moment, not page by page: a conversation that is missed would be taken for one that was left.
         found = await Users(context, principal).followed(user_id, MAX_MEMBERSHIPS, among)
         rows: dict[str, list[tuple[Conversation, Member]]] = {}
@@ -100,14 +100,14 @@ def feed(
                 rows.setdefault(conversation.id, []).append((conversation, member))
         ids = list(rows)
         unseen = found.total - len(found.items)
-        return Standings([_standing(rows[id]) for id in ids[:MAX_CONVERSATIONS]], ids[MAX_CONVERSATIONS:], unseen)
+        return Memberships([_membership(rows[id]) for id in ids[:MAX_CONVERSATIONS]], ids[MAX_CONVERSATIONS:], unseen)
 
     def read(conversation_id: str) -> Read:
         return partial(Events(context, principal).page, conversation_id)
 
     topic = partial(_topic, context, principal.application_id)
     suffices = context.authorize is None or principal.trusted
-    return Feed(context.bus, Sources(principal.application_id, who, standings, topic, read, context.clock, suffices), after, among)
+    return Feed(context.bus, Sources(principal.application_id, who, memberships, topic, read, context.clock, suffices), after, among)
 
 
 async def _own_id(context: KitContext, principal: Principal) -> str:
@@ -125,12 +125,12 @@ def _topic(context: KitContext, application_id: str, conversation_id: str) -> To
     return Topic(application_id, conversation_id, partial(Events(context, Principal(application_id, trusted=True)).page, conversation_id))
 
 
-def _standing(memberships: list[tuple[Conversation, Member]]) -> Standing:
-    conversation, members = memberships[0][0], [member for _, member in memberships]
-    return Standing(
+def _membership(rows: list[tuple[Conversation, Member]]) -> Membership:
+    conversation, members = rows[0][0], [member for _, member in rows]
+    return Membership(
         conversation.id,
         frozenset(member.id for member in members),
         any(member.state is MemberState.JOINED for member in members),
         min(member.since for member in members),
-        max(conversation.sequence_number for conversation, _ in memberships),
+        max(conversation.sequence_number for conversation, _ in rows),
     )

@@ -25,7 +25,7 @@ from conversation_kit_sql.database.errors import is_broken
 from conversation_kit_sql.database.file_watch import FileWatch
 from conversation_kit_sql.database.standstill import Standstill
 from conversation_kit_sql.database.urls import own_url
-from conversation_kit_sql.database.write_turn import turn
+from conversation_kit_sql.database.write_lock import holding
 
 EngineSource: TypeAlias = str | URL | Engine | Callable[[], Engine]
 """A URL, or an engine. Of an ``AsyncEngine`` the URL is taken, because its connections are asyncio's."""
@@ -104,7 +104,7 @@ class Database:
         """Give a connection for reads, each statement of which sees what was committed when it began; see ``snapshot``."""
         self._standstill.enter()
         try:
-            with turn(self.writer) if self.is_shared else nullcontext():
+            with holding(self.writer) if self.is_shared else nullcontext():
                 if self._watch.is_due() and self._watch.is_replaced():
                     self._reopen()
                 generation = self._generation

@@ -26,14 +26,14 @@ def patiently(attempt: Callable[[], T], committing: Callable[[], bool]) -> T:
     attempt got as far as its commit: what became of that nobody knows, so that trying again could double it.
     """
     broken = False
-    for turn in range(1, ATTEMPTS + 1):
+    for number in range(1, ATTEMPTS + 1):
         try:
             return attempt()
         except DBAPIError as error:
-            if turn == ATTEMPTS:
+            if number == ATTEMPTS:
                 raise
             if is_conflict(error):
-                pause(turn)
+                pause(number)
             elif error.connection_invalidated and not broken and not committing():
                 broken = True
             else:
@@ -41,6 +41,6 @@ def patiently(attempt: Callable[[], T], committing: Callable[[], bool]) -> T:
     raise AssertionError("unreachable")
 
 
-def pause(turn: int) -> None:
+def pause(tries: int) -> None:
     """Let the others of a conflict go first, for longer each time."""
-    time.sleep(random.uniform(0, min(0.002 * 2**turn, LONGEST_PAUSE)))
+    time.sleep(random.uniform(0, min(0.002 * 2**tries, LONGEST_PAUSE)))

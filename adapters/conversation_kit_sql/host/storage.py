@@ -42,7 +42,7 @@ class HostTransactionStorage(SQLMethods):
         self._admit = admit
         self._statements = statements
         self._sender = sender
-        self._turn = anyio.Lock()
+        self._lock = anyio.Lock()
         self._connection: Connection | None = None
         self._has_ended = False
 
@@ -100,7 +100,7 @@ class HostTransactionStorage(SQLMethods):
                 self._connection = connection
                 return work(connection)
 
-        async with self._turn:
+        async with self._lock:
             return await self._run(on_connection)
 
     async def announce(self, signals: Sequence[Signal]) -> None:

@@ -20,7 +20,7 @@ from anyio.lowlevel import RunVar
 from sqlalchemy import Connection
 
 from conversation_kit.domain.errors import RequestError
-from conversation_kit_sql.database import write_turn
+from conversation_kit_sql.database import write_lock
 from conversation_kit_sql.database.database import Database
 from conversation_kit_sql.database.errors import is_broken, is_conflict, unavailable
 from conversation_kit_sql.database.retry import ATTEMPTS, pause
@@ -140,13 +140,13 @@ class Executor(Generic[U]):
         queue = self._queues_here().writes
         if not self._is_accompanied:
             return await queue.join(unit)
-        with anyio.move_on_after(write_turn.TURN_SECONDS):
+        with anyio.move_on_after(write_lock.LOCK_SECONDS):
             return await queue.join(unit)
-        raise write_turn.overdue()
+        raise write_lock.overdue()
 
     @contextmanager
     def accompanied(self) -> Iterator[None]:
-        """Let who comes meanwhile wait no longer than for a turn: the block is the host's, and may wait for who comes."""
+        """Let who comes meanwhile wait no longer than for the lock: the block is the host's, and may wait for who comes."""
         self._is_accompanied = True
         try:
             yield
@@ -155,8 +155,8 @@ class Executor(Generic[U]):
 
     def _write_batch(self, jobs: Sequence[Job[U]]) -> None:
         writer = self._database.writer
-        if not writer.acquire(timeout=write_turn.TURN_SECONDS):
-            raise write_turn.overdue()
+        if not writer.acquire(timeout=write_lock.LOCK_SECONDS):
+            raise write_lock.overdue()
         try:
             self._commit(jobs)
             self._database.wrote(len(jobs))
@@ -178,7 +178,7 @@ class Executor(Generic[U]):
     def _read_batch(self, jobs: Sequence[Job[Read | Question]]) -> None:
         left = deque(_steps(jobs))
         failed: _Step | None = None
-        turns = 0
+        tries = 0
         while left:
             current: _Step | None = None
             try:
@@ -195,13 +195,13 @@ class Executor(Generic[U]):
                 if current is None:
                     raise
                 # It may have spoiled the transaction, so those after it get another one.
-                turns = turns + 1 if current is failed else 1
+                tries = tries + 1 if current is failed else 1
                 failed = current
                 # A connection that broke while nobody used it says so to the first one who does, and a read may be done twice.
-                if is_broken(error) and turns == 1:
+                if is_broken(error) and tries == 1:
                     left.appendleft(current)
-                elif is_conflict(error) and turns < ATTEMPTS:
-                    pause(turns)
+                elif is_conflict(error) and tries < ATTEMPTS:
+                    pause(tries)
                     left.appendleft(current)
                 else:
                     for job in current:

@@ -25,7 +25,7 @@ _DONE: Final = object()
 class DirectSender:
     """One connection's ``send``. ``wake`` lets its own task call ``finish``. A client that has gone is an ``OSError`` to its tasks."""
 
-    __slots__ = ("_broken", "_is_direct", "_is_free", "_left", "_may_be_direct", "_send", "_turn", "_wake", "_writers")
+    __slots__ = ("_broken", "_is_direct", "_is_free", "_left", "_lock", "_may_be_direct", "_send", "_wake", "_writers")
 
     def __init__(self, send: Send, wake: Callable[[], None]) -> None:
         self._send = send
@@ -33,7 +33,7 @@ class DirectSender:
         # On trio a call belongs to the task that began it.
         self._may_be_direct = type(current_token().native_token).__module__.partition(".")[0] != "trio"
         self._is_direct = False
-        self._turn = anyio.Lock(fast_acquire=True)
+        self._lock = anyio.Lock(fast_acquire=True)
         self._writers = 0
         self._left: tuple[Sending, Any] | None = None
         self._broken: Exception | None = None
@@ -88,7 +88,7 @@ class DirectSender:
         self._writers += 1
         self._is_free = False
         try:
-            async with self._turn:
+            async with self._lock:
                 if self._broken is not None:
                     raise self._broken
                 if self._left is not None:

@@ -9,10 +9,10 @@ from conversation_kit.testing.storage.guarantees.decisions import DecisionsContr
 from conversation_kit.testing.storage.guarantees.durability import DurabilityContract
 from conversation_kit.testing.storage.guarantees.failures import FailuresContract
 from conversation_kit.testing.storage.guarantees.isolation import IsolationContract
-from conversation_kit.testing.storage.guarantees.people import PeopleContract
 from conversation_kit.testing.storage.guarantees.races import RacesContract
 from conversation_kit.testing.storage.guarantees.scenes import ScenesContract
 from conversation_kit.testing.storage.guarantees.transactions import TransactionsContract
+from conversation_kit.testing.storage.guarantees.user_changes import UserChangesContract
 from conversation_kit.testing.storage.nouns.access import AccessContract
 from conversation_kit.testing.storage.nouns.bodies import BodiesContract
 from conversation_kit.testing.storage.nouns.conversations import ConversationsContract
@@ -40,7 +40,7 @@ class StorageContract(
     PagingContract,
     RacesContract,
     ConcurrencyContract,
-    PeopleContract,
+    UserChangesContract,
     IsolationContract,
     DecisionsContract,
     SpendingContract,

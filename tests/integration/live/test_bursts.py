@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 
 from conversation_kit import Event, Feed, Subscription
 from conversation_kit.live import buffer
-from conversation_kit.live.aside import MISSED
+from conversation_kit.live.ephemeral_backlog import MISSED
 from tests.integration.live.taking import ids, take
 from tests.support.world import World, open_world
 

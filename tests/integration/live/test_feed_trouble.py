@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not announced is not found."""
     monkeypatch.setattr("conversation_kit.live.dispatcher.POLL_SECONDS", 3600)
-    monkeypatch.setattr("conversation_kit.live.dispatcher.PEOPLE_SECONDS", 3600)
+    monkeypatch.setattr("conversation_kit.live.dispatcher.MEMBERSHIPS_SECONDS", 3600)
 
 
 @pytest.mark.parametrize("resumes", [False, True])

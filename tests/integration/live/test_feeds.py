@@ -31,7 +31,7 @@ async def take(feed: Feed, number: int) -> list[Event]:
 def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not announced is not found."""
     monkeypatch.setattr("conversation_kit.live.dispatcher.POLL_SECONDS", 3600)
-    monkeypatch.setattr("conversation_kit.live.dispatcher.PEOPLE_SECONDS", 3600)
+    monkeypatch.setattr("conversation_kit.live.dispatcher.MEMBERSHIPS_SECONDS", 3600)
 
 
 @pytest.mark.usefixtures("no_poll")
@@ -233,7 +233,7 @@ async def test_users_have_their_own_feed_and_admins_everybodys() -> None:
 
 
 async def test_the_feed_of_a_user_that_is_deleted_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("conversation_kit.live.dispatcher.PEOPLE_SECONDS", 0.0)
+    monkeypatch.setattr("conversation_kit.live.dispatcher.MEMBERSHIPS_SECONDS", 0.0)
     async with open_world() as world, world.kit.feed(world.users["ana"]) as feed:
         await world.kit.users.delete(world.users["ana"])
         with pytest.raises(StreamEnded) as ended:
@@ -320,7 +320,7 @@ async def test_what_other_processes_do_arrives(has_broker: bool, tmp_path: Path,
     broker = MemoryBroker() if has_broker else None
     if has_broker:
         monkeypatch.setattr("conversation_kit.live.dispatcher.POLL_SECONDS", 3600)
-        monkeypatch.setattr("conversation_kit.live.dispatcher.PEOPLE_SECONDS", 3600)
+        monkeypatch.setattr("conversation_kit.live.dispatcher.MEMBERSHIPS_SECONDS", 3600)
     url = f"sqlite:///{tmp_path}/chat.db"
     async with open_world(make_kit(url, broker=broker)) as world:
         other = make_kit(url, broker=broker)
@@ -399,7 +399,7 @@ async def test_an_admin_sees_no_more_of_a_conversation_in_a_users_feed_than_the_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of what the other process did only the log is noticed in time, and not the memberships."""
-    monkeypatch.setattr("conversation_kit.live.dispatcher.PEOPLE_SECONDS", 3600)
+    monkeypatch.setattr("conversation_kit.live.dispatcher.MEMBERSHIPS_SECONDS", 3600)
     url = f"sqlite:///{tmp_path}/chat.db"
     async with open_world(make_kit(url)) as world:
         other = make_kit(url)

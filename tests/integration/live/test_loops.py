@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 def no_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not announced is not found."""
     monkeypatch.setattr(dispatcher, "POLL_SECONDS", 3600)
-    monkeypatch.setattr(dispatcher, "PEOPLE_SECONDS", 3600)
+    monkeypatch.setattr(dispatcher, "MEMBERSHIPS_SECONDS", 3600)
 
 
 @pytest.fixture(params=["memory", "sqlite"])

@@ -34,7 +34,7 @@ from conversation_kit import (
     UserCreated,
 )
 from conversation_kit_sql import SQLStorage
-from conversation_kit_sql.database import write_turn
+from conversation_kit_sql.database import write_lock
 from tests.integration.transactions.host import Shop, open_shop, orders
 from tests.support.databases import fresh
 from tests.support.world import make_kit, open_world
@@ -465,7 +465,7 @@ async def test_a_hook_that_waits_for_a_thread_that_runs_the_kit_does_not_wait_fo
     shop: Shop, own_loop: bool, anyio_backend_name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody can tell whose thread it is, so it is told what everybody is who waits for a hook for too long."""
-    monkeypatch.setattr(write_turn, "TURN_SECONDS", 0.3)
+    monkeypatch.setattr(write_lock, "LOCK_SECONDS", 0.3)
     token = anyio.lowlevel.current_token()
     caught: list[BaseException] = []
 

@@ -1,4 +1,4 @@
-"""Turns to write: one thread has it at a time, and nobody waits for it for ever."""
+"""The lock of those who write in one process: one thread has it at a time, and nobody waits for it for ever."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from threading import RLock
 
 from conversation_kit.domain.errors import StorageUnavailable
 
-TURN_SECONDS = 30.0
+LOCK_SECONDS = 30.0
 """Seconds that a write waits for another one of this process. The database ends what takes long there; nobody ends a hook of the host's."""
 
 
 @contextmanager
-def turn(writer: RLock) -> Iterator[None]:
+def holding(writer: RLock) -> Iterator[None]:
     """Have ``writer`` for the block. Raises ``StorageUnavailable`` when it is not to be had."""
-    if not writer.acquire(timeout=TURN_SECONDS):
+    if not writer.acquire(timeout=LOCK_SECONDS):
         raise overdue()
     try:
         yield
@@ -26,7 +26,7 @@ def turn(writer: RLock) -> Iterator[None]:
 def overdue() -> StorageUnavailable:
     """Return the error of a write that waited for too long."""
     return StorageUnavailable(
-        f"Another write of this process has not ended for {TURN_SECONDS:g} s. "
+        f"Another write of this process has not ended for {LOCK_SECONDS:g} s. "
         "Is it a within hook that waits for a thread that calls the kit? "
         "The kit waits for the transaction that the hook is in, so call it from a receiver (@kit.on), after the commit."
     )

@@ -27,8 +27,8 @@ class Watched:
             watcher()
 
 
-class People:
-    """The users who are watched over in one event loop. Those of whom nothing is announced are looked after every ``seconds``."""
+class UserWatchers:
+    """Watchers of users in one event loop. Those of users of whom nothing is announced are looked after every ``seconds``."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

@@ -23,7 +23,7 @@ async def ties(bench: Bench, user_id: str, *, blocked_id: str | None = None, mem
     return (await bench.storage.change(APP, None, needs, lambda scene: Changes(scene.ties))).result
 
 
-class PeopleContract(Contract):
+class UserChangesContract(Contract):
     """Changes of users are changes like others: atomic, one after the other, and no trouble for those beside them."""
 
     async def test_a_decision_sees_whether_a_user_is_a_member_anywhere(self, tmp_path: Path) -> None:
