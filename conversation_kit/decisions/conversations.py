@@ -14,7 +14,7 @@ from conversation_kit.domain.errors import Forbidden
 from conversation_kit.domain.legs import advance
 from conversation_kit.domain.models import Conversation, LegStatus, MemberState
 from conversation_kit.domain.principals import Actor
-from conversation_kit.domain.rules import is_expired
+from conversation_kit.domain.rules import is_expired, require_conversation
 from conversation_kit.domain.scene import Changes, Scene
 from conversation_kit.domain.signals import ConversationCreated, ConversationDeleted, ConversationUpdated
 from conversation_kit.domain.values.checks import check_object, to_json
@@ -76,7 +76,7 @@ def update(
 
 def delete(scene: Scene, command: DeleteConversation, actor: Actor, moment: Moment) -> Changes[None]:
     """Remove a conversation with its members and events; its live legs are hung up and stay listed."""
-    conversation = scene.at(moment.now)
+    conversation = require_conversation(scene, moment.now)
     require_say(scene, actor, members_too=False)
     return _destroy(scene, conversation, actor, moment, None)
 

@@ -9,7 +9,7 @@ from conversation_kit.decisions.initiators import initiator
 from conversation_kit.domain.commands import CreateEvent, DeleteEvent
 from conversation_kit.domain.drafts import Draft
 from conversation_kit.domain.errors import InvalidInput, event_not_found
-from conversation_kit.domain.event_types import EPHEMERAL, MEDIA_SWITCHES, is_message, receipt_kind, receipt_target
+from conversation_kit.domain.event_types import EPHEMERAL, MEDIA_SWITCHES, RECEIPT_KINDS, is_message, receipt_target
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.models import JSONObject, Member, Receipt, ReceiptKind
 from conversation_kit.domain.principals import Actor
@@ -28,7 +28,7 @@ def create(scene: Scene, command: CreateEvent, actor: Actor, moment: Moment, *, 
     author = acting_member(scene, command.sender, "from", free=actor.is_free)
     target = require_present(require_member(scene, command.to)) if command.to is not None else None
     type = command.type
-    kind = receipt_kind(type)
+    kind = RECEIPT_KINDS.get(type)
     if kind is not None:
         return _receive(draft, command, kind, author, body_text)
     author_id = author.id if author else None
@@ -36,8 +36,8 @@ def create(scene: Scene, command: CreateEvent, actor: Actor, moment: Moment, *, 
         return draft.done(draft.send_ephemeral(type, command.body, sender=author_id, to=command.to))
     said = is_message(type, actor.policy.event_types)
     event = draft.append(type, command.body, sender=author_id, to=command.to, body_text=body_text, is_message=said)
-    if said and author_id is not None:
-        draft.see(author_id, event)
+    if said and author is not None:
+        draft.see(author, event)
     if type in MEDIA_SWITCHES and (switched := target or author) is not None:
         check_switch(scene, switched, type, free=actor.is_free)
         _switch_media(draft, switched, author, type)
@@ -89,7 +89,7 @@ def _receive(draft: Draft, command: CreateEvent, kind: ReceiptKind, author: Memb
     assert event.id is not None
     draft.receipt(Receipt(draft.conversation.id, target.id, author.id, kind, draft.now, event.id))
     if kind is ReceiptKind.SEEN:
-        draft.see(author.id, target)
+        draft.see(author, target)
     return draft.done(event)
 
 

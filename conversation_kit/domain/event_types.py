@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
 from conversation_kit.domain.errors import ConfigurationError, InvalidInput
 from conversation_kit.domain.models import JSONObject, ReceiptKind
+from conversation_kit.domain.values.checks import MAX_JSON, check_json
 
 MAX_CUSTOM_BODY = 4096
 """Bytes of a custom event's body in UTF-8."""
@@ -50,11 +52,19 @@ MADE = frozenset(
 )
 """Types of the events that the kit itself appends."""
 
-_RECEIPTS = {
+RECEIPT_KINDS: Final[Mapping[str, ReceiptKind]] = {
     f"{stem}:{suffix}": kind
     for stem in ("text", "image", "message", "event")
     for suffix, kind in (("delivered", ReceiptKind.DELIVERED), ("seen", ReceiptKind.SEEN))
 }
+"""Kinds of receipts by the types of the events that say so."""
+
+
+def check_event(type: str, body: JSONObject, registered: Collection[str] = ()) -> str:
+    """Return the JSON text of the body of an event that clients may post. Raises as ``check_type``, ``check_body`` and ``check_json``."""
+    check_type(type, registered)
+    check_body(type, body)
+    return check_json("body", body, limit=MAX_CUSTOM_BODY if type.startswith("custom:") else MAX_JSON)
 
 
 def check_type(type: str, registered: Collection[str] = ()) -> None:
@@ -87,15 +97,10 @@ def check_body(type: str, body: JSONObject) -> None:
         digits = body.get("digits", body.get("digit"))
         if not isinstance(digits, str) or not _DIGITS.fullmatch(digits):
             problem = {"body.digit": "must be 1 to 45 of 0-9, a-d, #, * and p"}
-    elif receipt_kind(type) is not None and receipt_target(body) is None:
+    elif type in RECEIPT_KINDS and receipt_target(body) is None:
         problem = {"body.event_id": "must be the id of an event of this conversation"}
     if problem:
         raise InvalidInput(problem, "conversation:error:invalid-event")
-
-
-def receipt_kind(type: str) -> ReceiptKind | None:
-    """Return the kind of receipt that an event of this type is, or ``None`` if it is none."""
-    return _RECEIPTS.get(type)
 
 
 def receipt_target(body: JSONObject) -> int | None:
@@ -113,7 +118,7 @@ def is_message(type: str, registered: Collection[str] = ()) -> bool:
 
     A host may register types of the API too, which does not make messages of receipts or of what is not kept.
     """
-    return type in MESSAGES or type.startswith("custom:") or (type in registered and type not in EPHEMERAL and receipt_kind(type) is None)
+    return type in MESSAGES or type.startswith("custom:") or (type in registered and type not in EPHEMERAL and type not in RECEIPT_KINDS)
 
 
 def is_recorded(type: str) -> bool:

@@ -17,7 +17,7 @@ from conversation_kit.domain.errors import (
     member_not_found,
     not_joined,
 )
-from conversation_kit.domain.event_types import is_recorded, receipt_kind
+from conversation_kit.domain.event_types import RECEIPT_KINDS, is_recorded
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.models import Conversation, ExclusionKind, JoinPolicy, Member, MemberState, User
 from conversation_kit.domain.principals import InvitationLimits
@@ -77,6 +77,14 @@ def is_expired(conversation: Conversation, now: datetime) -> bool:
     return conversation.expires_at is not None and conversation.expires_at <= now
 
 
+def require_conversation(scene: Scene, now: datetime) -> Conversation:
+    """Return the conversation, which must exist and not have expired by ``now``."""
+    conversation = scene.conversation
+    if conversation is None or (conversation.expires_at is not None and conversation.expires_at <= now):
+        raise conversation_not_found()
+    return conversation
+
+
 def unknown_caller(name: str) -> Unauthenticated:
     """Return the error for a token whose ``sub`` is not the name of a user that exists."""
     return Unauthenticated(f"The token's sub {name!r} is not the name of a user of this application: create the user first.")
@@ -109,8 +117,10 @@ def require_joined(scene: Scene, caller: User, sender: str | None, field: str) -
     named = scene.member(sender) if sender is not None else None
     if named is not None and named.user_id == caller.id and named.state is MemberState.JOINED:
         return named
+    joined = [member for member in scene.members if member.user_id == caller.id and member.state is MemberState.JOINED]
+    if sender is None and len(joined) == 1:
+        return joined[0]
     active = scene.members_of(caller)
-    joined = [member for member in active if member.state is MemberState.JOINED]
     if sender is not None:
         if named is not None and named.user_id == caller.id:
             raise not_joined()
@@ -120,9 +130,7 @@ def require_joined(scene: Scene, caller: User, sender: str | None, field: str) -
         conversation = scene.conversation
         mine = active or (conversation is not None and conversation.created_by == caller.id)
         raise not_joined() if mine else conversation_not_found()
-    if len(joined) > 1:
-        raise InvalidInput({field: "is needed: you are joined over more than one channel"})
-    return joined[0]
+    raise InvalidInput({field: "is needed: you are joined over more than one channel"})
 
 
 def acting_member(scene: Scene, named: str | None, field: str, *, free: bool) -> Member | None:
@@ -149,7 +157,7 @@ def check_deletion(scene: Scene, event: Event, *, free: bool) -> None:
 
     Its author may, of what clients write; ``free`` callers may empty the kit's own records too, which can hold a member's words.
     """
-    if receipt_kind(event.type) is not None or event.type == "event:delete":
+    if event.type in RECEIPT_KINDS or event.type == "event:delete":
         raise Forbidden(f"Events of type {event.type!r} hold nothing but an id, and stay.", "event:error:permission-denied")
     if free:
         return

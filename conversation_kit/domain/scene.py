@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Generic, TypeAlias, TypeVar
 
-from conversation_kit.domain.errors import conversation_not_found
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.models import (
     ACTIVE,
@@ -115,13 +114,6 @@ class Scene:
     exclusion: Exclusion | None = None
     invitations: Invitations = NO_INVITATIONS
     ties: Ties = NO_TIES
-
-    def at(self, now: datetime) -> Conversation:
-        """Return the conversation, which must exist and not have expired by ``now``."""
-        conversation = self.conversation
-        if conversation is None or (conversation.expires_at is not None and conversation.expires_at <= now):
-            raise conversation_not_found()
-        return conversation
 
     def member(self, member_id: str) -> Member | None:
         """Return the member with this id, if it is in the scene."""

@@ -31,7 +31,7 @@ from conversation_kit.hooks.before import NOTHING_DONE, Hooks, bounds_of_hook
 from conversation_kit.hooks.bounds import current_bounds
 from conversation_kit.hooks.invoking import Overran, Pool, invoke, name_of
 from conversation_kit.hooks.receivers import Hub
-from conversation_kit.hooks.transaction import WithinHooks, logged
+from conversation_kit.hooks.transaction import WithinHooks, logged, running
 from conversation_kit.live.bus import Bus
 from conversation_kit.ports import HostTransaction, Publish, Storage, Within
 from conversation_kit.services.lifecycle import Lifecycle
@@ -211,7 +211,9 @@ class KitContext:
         application_id = actor.principal.application_id
         # Taken once: a storage may decide several times, and all of them see the same time and ids.
         moment = moment or self.moment()
-        storage = await self.lifecycle.storage()
+        storage = self.lifecycle.opened
+        if storage is None or running.get() is not None:
+            storage = await self.lifecycle.storage()
         decided = partial(decide, needs, decision, command, actor, moment)
         write: Callable[..., Awaitable[Changes[T]]] = partial(storage.change, application_id, conversation_id, needs, decided)
         return (await self._commit(write, (application_id, conversation_id))).result
@@ -219,21 +221,18 @@ class KitContext:
     async def _commit(self, write: Callable[..., Awaitable[Changes[T]]], conversation: tuple[str, str | None]) -> Changes[T]:
         """Write, with what the host wants done within, and announce what was changed. A caller that goes away stops neither."""
         within = self.within.beside() if self.within.registrations else None
-        if within is None and not self.hub.registrations and not (self._is_heard and self._is_followed(conversation)):
+        bus = self.bus
+        is_heard = bus.dispatchers or bus.broker is not None
+        if within is None and not self.hub.registrations and not (is_heard and self._is_followed(conversation)):
             # Nothing is left to do after the commit, and whether it happens is for the storage to see to.
             changes = await write()
-            if self._is_heard and self.announce is None:
-                self.bus.publish(changes.signals)  # to other processes, and to who has come meanwhile
+            if (bus.dispatchers or bus.broker is not None) and self.announce is None:
+                bus.publish(changes.signals)  # to other processes, and to who has come meanwhile
             return changes
         if current_bounds() is not None:
             # A function of the host that is out of time begins nothing more.
             await anyio.lowlevel.checkpoint_if_cancelled()
         return await undisturbed(partial(self._commit_and_tell, write, within))
-
-    @property
-    def _is_heard(self) -> bool:
-        """Tell whether there is anybody to publish anything to."""
-        return bool(self.bus.dispatchers) or self.bus.broker is not None
 
     def _is_followed(self, conversation: tuple[str, str | None] | None) -> bool:
         """Tell whether somebody who listens has to be told of the conversation at once, or after the host's commit."""
@@ -245,7 +244,8 @@ class KitContext:
         else:
             with logged():
                 changes = await write(within=within)
-        if (self.hub.registrations or self._is_heard) and changes.signals:
+        is_heard = self.hub.registrations or self.bus.dispatchers or self.bus.broker is not None
+        if is_heard and changes.signals:
             await (self.announce or self.publish)(changes.signals)
         return changes
 

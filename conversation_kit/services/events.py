@@ -7,12 +7,12 @@ from functools import partial
 
 from conversation_kit.decisions import events
 from conversation_kit.domain.commands import CreateEvent, DeleteEvent
-from conversation_kit.domain.event_types import MAX_CUSTOM_BODY, check_body, check_type, receipt_kind, receipt_target
+from conversation_kit.domain.event_types import RECEIPT_KINDS, check_event, receipt_target
 from conversation_kit.domain.events import Event, EventPage
 from conversation_kit.domain.models import JSONObject, MemberState
 from conversation_kit.domain.reading import EventRange
 from conversation_kit.domain.scene import Needs
-from conversation_kit.domain.values.checks import MAX_JSON, check_json, to_json
+from conversation_kit.domain.values.checks import to_json
 from conversation_kit.services.context import Service
 
 JOINED = frozenset({MemberState.JOINED})
@@ -40,22 +40,22 @@ class Events(Service):
         """
         free = await self.context.unrestricted(self.principal, "events.create", conversation_id=conversation_id)
         command = CreateEvent(conversation_id, type, body or {}, sender, to)
-        text = self._check(command)
+        text = check_event(type, command.body, self.context.policy.event_types)
         if (limiter := self.context.limiter) is not None:
             await limiter.take(self.principal, {"events": 1, "event_bytes": len(text.encode())})
         hooks = self.context.hooks
         if hooks.registrations and hooks.watch(command):
             command = await self.before(command)
             # A hook may have changed the command's body in place.
-            text = self._check(command)
+            text = check_event(command.type, command.body, self.context.policy.event_types)
 
-        kind = receipt_kind(command.type)
-        if kind is not None:
+        receipt = None
+        if command.type in RECEIPT_KINDS:
             # What else a client says in a receipt nobody could delete.
             command = replace(command, body={"event_id": command.body["event_id"]})
             text = to_json(command.body)
+            receipt = receipt_target(command.body)
 
-        receipt = receipt_target(command.body) if kind is not None else None
         members = () if command.sender is None else (command.sender,)
         needs = Needs(
             caller=self.principal.user_name,
@@ -64,11 +64,6 @@ class Events(Service):
             events=(receipt,) if receipt is not None else (),
         )
         return await self.change(partial(events.create, body_text=text), command, free, command.conversation_id, needs)
-
-    def _check(self, command: CreateEvent) -> str:
-        check_type(command.type, self.context.policy.event_types)
-        check_body(command.type, command.body)
-        return check_json("body", command.body, limit=MAX_CUSTOM_BODY if command.type.startswith("custom:") else MAX_JSON)
 
     async def page(self, conversation_id: str, wanted: EventRange = EventRange()) -> EventPage:
         """Return a page of events as stored, for joined members.

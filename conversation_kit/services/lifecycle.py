@@ -33,6 +33,8 @@ class Lifecycle:
         self._starts = 0
         self._is_open = False
         self._is_in_use = False
+        self.opened: Storage | None = None
+        """The storage while it is open and somebody has it started; so that who writes again and again need not ask for it."""
 
     async def storage(self) -> Storage:
         """Return the storage; the first one to ask opens it.
@@ -53,6 +55,8 @@ class Lifecycle:
                 if not self._is_open:
                     await self._storage.open()
                     self._is_open = True
+        if self._starts:
+            self.opened = self._storage
         return self._storage
 
     async def start(self) -> None:
@@ -74,12 +78,15 @@ class Lifecycle:
     async def stop(self) -> None:
         """Undo one ``start``; the last one closes the storage, unless it is also used without."""
         self._starts = max(self._starts - 1, 0)
+        if not self._starts:
+            self.opened = None
         if not self._starts and not self._is_in_use:
             await self.close()
 
     async def close(self) -> None:
         """Close the storage. The next use opens it again."""
         self._is_in_use = False
+        self.opened = None
         if self._is_open:
             self._is_open = False
             with anyio.CancelScope(shield=True):

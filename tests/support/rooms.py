@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from conversation_kit.domain.drafts import at_pointer
 from conversation_kit.domain.events import Event
-from conversation_kit.domain.models import ACTIVE, Conversation, Exclusion, Leg, Member, MemberState, User, at_pointer
+from conversation_kit.domain.models import ACTIVE, Conversation, Exclusion, Leg, Member, MemberState, User
 from conversation_kit.domain.principals import DEFAULT_POLICY, Actor, Policy, Principal
 from conversation_kit.domain.scene import NO_INVITATIONS, Changes, Invitations, Scene
 from conversation_kit.domain.values.moments import Moment

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from conversation_kit.domain.models import Conversation, Exclusion, Member, User, at_pointer
+from conversation_kit.domain.drafts import at_pointer
+from conversation_kit.domain.models import Conversation, Exclusion, Member, MemberState, User
 from conversation_kit.domain.scene import Changes, Needs, Scene
 
 MemberKey: TypeAlias = tuple[str, str]
@@ -64,7 +65,7 @@ class IdentityMap:
         for person in (caller, user):
             if person is not None:
                 for member in self.memberships.get((conversation.id, person.id), _NOBODY).values():
-                    if member.is_active:
+                    if member.state is not MemberState.LEFT:
                         found[member.id] = member
         exclusion = self.exclusions.get((conversation.id, user.id)) if needs.exclusion and user is not None else None
         members = list(found.values()) if len(found) < 2 else sorted(found.values(), key=lambda member: (member.created, member.id))
@@ -91,9 +92,10 @@ class IdentityMap:
         for member in changes.members:
             self.add_member(member)
         for pointer in changes.pointers:
-            moved = self.members.get((conversation_id, pointer.member_id))
-            if moved is not None:
-                self.add_member(at_pointer(moved, pointer.seen, pointer.seen_messages))
+            key = conversation_id, pointer.member_id
+            if key in self.members:
+                moved = self.members[key] = at_pointer(self.members[key], pointer.seen, pointer.seen_messages)
+                self.memberships[conversation_id, moved.user_id][moved.id] = moved
         for exclusion in changes.exclusions:
             self.exclusions[conversation_id, exclusion.user_id] = exclusion
         for user_id in changes.lifted:

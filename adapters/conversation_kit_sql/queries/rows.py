@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Row
 
+from conversation_kit.domain.drafts import at_pointer, at_sequence
 from conversation_kit.domain.models import (
     Block,
     Conversation,
@@ -15,8 +16,6 @@ from conversation_kit.domain.models import (
     Member,
     Receipt,
     User,
-    at_pointer,
-    at_sequence,
 )
 from conversation_kit_sql.queries.codecs import RawRow, RowCodec
 from conversation_kit_sql.schema.tables import make_tables

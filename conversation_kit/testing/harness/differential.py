@@ -174,9 +174,10 @@ async def _receive(doing: Doing, storage: Storage, application_id: str) -> objec
 
 async def _see(doing: Doing, storage: Storage, application_id: str) -> object:
     def work(draft: Draft) -> None:
-        if draft.member(doing.member_id) is None:
+        member = draft.member(doing.member_id)
+        if member is None:
             raise Rejected("test:error:no-member", "There is no such member.")
-        draft.see(doing.member_id, draft.scene.events[doing.event_id])
+        draft.see(member, draft.scene.events[doing.event_id])
 
     return await _change(doing, storage, application_id, _with_event(doing, work))
 

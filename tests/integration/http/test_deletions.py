@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from conversation_kit.domain.event_types import EPHEMERAL, STORED, receipt_kind
+from conversation_kit.domain.event_types import EPHEMERAL, RECEIPT_KINDS, STORED
 from tests.support.world import World, open_world
 
 pytestmark = pytest.mark.anyio
 
-WRITTEN = sorted(type for type in STORED if receipt_kind(type) is None) + ["custom:wechat:message", "shop:order"]
-RECEIPTS = sorted(type for type in STORED if receipt_kind(type) is not None)
+WRITTEN = sorted(type for type in STORED if type not in RECEIPT_KINDS) + ["custom:wechat:message", "shop:order"]
+RECEIPTS = sorted(type for type in STORED if type in RECEIPT_KINDS)
 SECRET = "my telephone number"
 BODY = {"text": SECRET, "digits": "12", "event_id": 1, "extra": {"more": [SECRET]}}
 

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DataError
 
-from conversation_kit.domain.drafts import Draft
+from conversation_kit.domain.drafts import Draft, at_sequence
 from conversation_kit.domain.events import Event
-from conversation_kit.domain.models import Conversation, at_sequence
+from conversation_kit.domain.models import Conversation
 from conversation_kit.domain.reading import Access, EventRange
 from conversation_kit.domain.scene import Changes, Decide, Needs, Scene
 from conversation_kit.domain.values.ids import new_id

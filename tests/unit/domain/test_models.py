@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from conversation_kit.domain.models import Conversation, at_sequence
+from conversation_kit.domain.drafts import at_sequence
+from conversation_kit.domain.models import Conversation
 
 
 def test_a_conversation_at_its_next_event_is_otherwise_the_same_and_as_frozen() -> None:
