@@ -12,6 +12,7 @@ import sys
 import anyio
 
 from conversation_kit.cli.arguments import Commands, add_address
+from conversation_kit.cli.limits import add_limits, chosen
 from conversation_kit.cli.served import ENVIRONMENT, make_served_kit
 from conversation_kit.cli.server import find_uvicorn, listening, server_options
 from conversation_kit.domain.errors import ConfigurationError
@@ -62,6 +63,7 @@ def add_to(commands: Commands) -> None:
     serve.add_argument(
         "--join", choices=("anyone", "invited"), default="anyone", help="who may join a conversation of their own accord (%(default)s)"
     )
+    add_limits(serve)
     serve.add_argument("--workers", type=int, default=1, metavar="N", help="processes (%(default)s)")
     add_address(serve, 8000)
     serve.set_defaults(run=run)
@@ -86,6 +88,8 @@ def run(options: argparse.Namespace) -> None:
             "docs": not options.no_docs,
             "join": options.join,
             "max_token_age": options.max_token_age,
+            "limits": chosen(options),
+            "meter": options.meter,
         }
     )
     kit = make_served_kit(json.loads(os.environ[ENVIRONMENT]))

@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from conversation_kit.auth import JWTAuthenticator
 from conversation_kit.cli.application_keys import applications_of
+from conversation_kit.cli.limits import limits_of
 from conversation_kit.cli.server import quiet_log
 from conversation_kit.http.serving.mounting import ASGIApp
 from conversation_kit.http.serving.origins import check_allowed
@@ -62,4 +63,6 @@ def make_served_kit(options: dict[str, Any]) -> ConversationKit:
         allowed_origins=options["allowed_origins"],
         docs=options["docs"],
         join=options["join"],
+        meter=options["meter"],
+        **limits_of(options["limits"]),
     )
