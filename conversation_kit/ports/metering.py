@@ -34,7 +34,7 @@ class Reading:
 
     @property
     def remaining(self) -> int:
-        """What may still be used at once."""
+        """Number of those that may still be used at once."""
         return max(int(self.rate.amount - self.level + ROUNDING), 0)
 
     @property
