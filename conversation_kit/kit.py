@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from conversation_kit.brokers.factory import make_broker
@@ -14,6 +15,7 @@ from conversation_kit.domain.limits import Limits
 from conversation_kit.domain.models import JoinPolicy
 from conversation_kit.domain.principals import InvitationLimits, Policy
 from conversation_kit.domain.signals import Announcement
+from conversation_kit.domain.values import times
 from conversation_kit.hooks.before import Hook, OnFailure, check_before
 from conversation_kit.hooks.receivers import Receiver
 from conversation_kit.hooks.selection import Selection
@@ -90,6 +92,7 @@ class ConversationKit(HostClient):
     - ``handle_signals``: ends open streams when the process gets SIGTERM or SIGINT, and passes the signal on.
     - ``host_parameters``: query parameters that the host's own code reads, such as a key. All others that an operation does not have are
       a 400.
+    - ``clock``: tells the time, aware and in UTC, for tests: ``conversation_kit.testing.FakeClock``.
 
     Raises ``ConfigurationError``.
     """
@@ -116,6 +119,7 @@ class ConversationKit(HostClient):
         meter: str | Meter | None = None,
         handle_signals: bool = True,
         host_parameters: Collection[str] = (),
+        clock: Callable[[], datetime] = times.now,
     ) -> None:
         if not hasattr(auth, "authenticate"):
             raise ConfigurationError("auth= takes a JWTAuthenticator, a HostAuthenticator, or an object with their methods.")
@@ -137,6 +141,7 @@ class ConversationKit(HostClient):
             authorize=authorize,
             policy=Policy(check_registered(event_types), max_members, _checked(join), invitation_limits),
             limiter=make_limiter(limits, meter, self.storage, lifecycle.storage),
+            clock=clock,
         )
         super().__init__(context, self._application)
         shutdown = ShutdownWatch(context.bus.end_streams, enabled=handle_signals)

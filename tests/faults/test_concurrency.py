@@ -20,6 +20,7 @@ from conversation_kit.domain.reading import EventRange
 from conversation_kit_sql import SQLStorage
 from tests.support.databases import SQL, fresh
 from tests.support.processes import connections, serve
+from tests.support.sql_probes import engine_of
 from tests.support.world import APP, keys, make_kit, open_world, token
 
 pytestmark = pytest.mark.anyio
@@ -106,9 +107,8 @@ async def test_writers_who_wait_are_committed_together(kind: str, tmp_path: Path
         kit = make_kit(storage)
         async with kit.lifespan():
             conversation = (await kit.conversations.create("room")).id
-            assert storage._database is not None
             commits: list[Connection] = []
-            event.listen(storage._database.engine, "commit", commits.append)
+            event.listen(engine_of(storage), "commit", commits.append)
             async with anyio.create_task_group() as group:
                 for writer in range(WRITERS):
                     group.start_soon(kit.events.create, conversation, "text", {"text": f"{writer}"})

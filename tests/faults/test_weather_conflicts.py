@@ -15,8 +15,9 @@ from sqlalchemy.exc import OperationalError
 
 from conversation_kit_sql import SQLStorage
 from conversation_kit_sql.database import retry
-from tests.faults.weather import SERVERS, Room, open_room, opened, somebody, until_begun, wait_for_waiting
+from tests.faults.weather import SERVERS, Room, open_room, opened, somebody, wait_for_waiting
 from tests.support.databases import fresh
+from tests.support.sql_probes import until_write_begun, writes_held
 from tests.support.world import APP, make_kit, open_world
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_tracebacks")]
@@ -50,17 +51,16 @@ async def test_a_deadlock_with_a_transaction_of_the_hosts_is_tried_again(kind: s
         mine, theirs = (with_options(url, f"-cdeadlock_timeout={one}") for one in ("2s", "120s")) if "options" in url else (url, url)
         async with opened(storage := SQLStorage(mine, busy_seconds=60)) as one:
             other, third = [await open_room(one.world, name) for name in ("other", "third")]
-            assert storage._database is not None
             low, high = sorted((one, other), key=lambda room: room.id)
             with somebody(theirs) as host:
                 for turn in range(2):
                     hold(host, high)
                     before = len(met)
                     async with anyio.create_task_group() as group:
-                        with storage._database.writer:
+                        with writes_held(storage):
                             # The first one goes alone, and the others wait for it and go together.
                             group.start_soon(third.say, f"{turn}")
-                            await until_begun(storage)
+                            await until_write_begun(storage)
                             for number in range(6):
                                 for room in (low, high):
                                     group.start_soon(room.say, f"{turn} {number}")

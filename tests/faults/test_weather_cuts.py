@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import make_url
 
 from conversation_kit_sql import SQLStorage
-from tests.faults.weather import SERVERS, Room, behind_proxy, opened, until_begun
+from tests.faults.weather import SERVERS, Room, behind_proxy, opened
 from tests.support.proxy import Cut, Proxy
+from tests.support.sql_probes import until_write_begun, writes_held
 
 TRIPS = {"postgresql": 2, "mysql": 4}
 """How many messages to the server a write is at least: PostgreSQL gets the commit with the last statements."""
@@ -84,12 +85,11 @@ async def test_a_group_whose_commit_is_cut_off_is_answered_as_unknown_and_stored
         async def post(number: int) -> None:
             statuses[number] = (await room.post(f"one of many {number}", "ana")).status_code
 
-        assert storage._database is not None
         async with anyio.create_task_group() as group:
-            with storage._database.writer:
+            with writes_held(storage):
                 # The first one goes alone, and the others wait for it and go together.
                 group.start_soon(post, 0)
-                await until_begun(storage)
+                await until_write_begun(storage)
                 for number in range(1, 20):
                     group.start_soon(post, number)
                 await anyio.wait_all_tasks_blocked()

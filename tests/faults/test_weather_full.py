@@ -15,6 +15,7 @@ from conversation_kit_sql import SQLStorage
 from tests.faults.weather import SERVERS, assert_failed, assert_unavailable, first_good, opened, somebody
 from tests.support.databases import fresh
 from tests.support.processes import DEADLINE, serve
+from tests.support.sql_probes import driver_connection_of, engine_of
 from tests.support.world import APP, keys, token
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_tracebacks")]
@@ -27,15 +28,12 @@ async def test_a_full_disk_refuses_writes_only(tmp_path: Path) -> None:
         def limit(connection: Any, record: Any = None, proxy: Any = None) -> None:
             connection.execute(f"PRAGMA max_page_count = {pages}")
 
-        database = storage._database
-        assert database is not None
-        assert database._kept is not None
-        event.listen(database.engine, "checkout", limit)
-        limit(database._kept.connection.driver_connection)
+        event.listen(engine_of(storage), "checkout", limit)
+        limit(driver_connection_of(storage))
         for turn in range(2):
             await room.say(f"{turn} before")
             pages = 1  # which is taken as: no more than there are
-            limit(database._kept.connection.driver_connection)
+            limit(driver_connection_of(storage))
             statuses = []
             for number in range(20):
                 statuses.append((await room.post(f"{turn} {number} " + "x" * 1000)).status_code)

@@ -17,6 +17,7 @@ from conversation_kit_sql import SQLStorage
 from conversation_kit_sql.changes.locked import TRUST_SECONDS
 from tests.faults.weather import SERVERS, Room, assert_unavailable, first_good, open_room, opened, somebody
 from tests.support.databases import fresh
+from tests.support.sql_probes import rows_known_as_held, writes_held
 from tests.support.world import APP
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_tracebacks")]
@@ -87,8 +88,7 @@ async def test_a_table_that_somebody_holds_is_not_waited_for_by_each_conversatio
                 connection.exec_driver_sql(how.format("conversation_kit_event"))
                 with anyio.fail_after(30):
                     async with anyio.create_task_group() as group:
-                        assert storage._database is not None
-                        with storage._database.writer:
+                        with writes_held(storage):
                             for one in rooms:
                                 group.start_soon(one.post, "meanwhile")
                             await anyio.wait_all_tasks_blocked()
@@ -177,14 +177,13 @@ async def test_a_conversation_that_others_write_to_as_well_is_not_taken_for_one_
 
                 for turn in range(3):
                     async with anyio.create_task_group() as group:
-                        assert storage._database is not None
-                        with storage._database.writer:  # so that they go together
+                        with writes_held(storage):  # so that they go together
                             group.start_soon(post, turn)
                             for one in busy:
                                 group.start_soon(one.say, f"beside {turn}")
                             await anyio.wait_all_tasks_blocked()
                     if turn:
-                        storage._commits.locked.trusted.clear()  # as if it had been long ago
+                        rows_known_as_held(storage).clear()  # as if it had been long ago
                 assert statuses == [503] * 3
                 connection.rollback()
                 others.enter_context(neighbour(url, room))
@@ -204,7 +203,7 @@ async def test_a_row_that_was_held_and_that_nobody_asks_for_any_more_is_forgotte
                 for one in (room, other):
                     connection.execute(HOLD, {"a": APP, "id": one.id})
                     assert_unavailable(await one.post("held"))
-                assert list(storage._commits.locked.trusted) == [("conversation", APP, other.id)]
+                assert list(rows_known_as_held(storage)) == [("conversation", APP, other.id)]
                 connection.rollback()
             await first_good(lambda: other.post("free again"))
 
@@ -231,8 +230,7 @@ async def test_a_member_that_somebody_holds_keeps_no_other_conversation_from_wri
 
                 for turn in range(3):
                     async with anyio.create_task_group() as group:
-                        assert storage._database is not None
-                        with storage._database.writer:  # so that they go together
+                        with writes_held(storage):  # so that they go together
                             for number in range(2):
                                 group.start_soon(post, 10 * turn + number)
                             for one in others:
@@ -283,8 +281,7 @@ async def test_an_event_that_somebody_holds_keeps_no_other_conversation_from_wri
                     return statuses[-1]
 
                 async with anyio.create_task_group() as group:
-                    assert storage._database is not None
-                    with storage._database.writer:
+                    with writes_held(storage):
                         group.start_soon(delete)
                         group.start_soon(other.say, "meanwhile")
                         await anyio.wait_all_tasks_blocked()
@@ -308,8 +305,7 @@ async def test_a_user_that_somebody_holds_keeps_nobody_else_from_writing(kind: s
                     answers[value] = (await room.world.call("POST", f"{room.path}/members", json=body)).status_code
 
                 async with anyio.create_task_group() as group:
-                    assert storage._database is not None
-                    with storage._database.writer:
+                    with writes_held(storage):
                         group.start_soon(join, "user_id", ana.id)
                         group.start_soon(join, "user_name", "ana")
                         group.start_soon(join, "user_id", bo.id)
@@ -337,8 +333,7 @@ async def test_a_user_that_somebody_holds_keeps_no_other_user_from_changing(kind
                     answers[name] = (await room.world.call(method, path, json=body)).status_code
 
                 async with anyio.create_task_group() as group:
-                    assert storage._database is not None
-                    with storage._database.writer:
+                    with writes_held(storage):
                         group.start_soon(call, "held", "PUT", f"/users/{ana.id}", {"display_name": "Ana"})
                         group.start_soon(call, "other", "PUT", f"/users/{bo.id}", {"display_name": "Bo"})
                         group.start_soon(call, "removed", "DELETE", f"/users/{cy.id}")

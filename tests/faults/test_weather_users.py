@@ -13,6 +13,7 @@ from sqlalchemy import text
 from conversation_kit_sql import SQLStorage
 from tests.faults.weather import SERVERS, open_room, opened, somebody, wait_for_waiting
 from tests.support.databases import fresh
+from tests.support.sql_probes import writes_held
 from tests.support.world import World
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_tracebacks")]
@@ -60,11 +61,10 @@ async def meanwhile(
     async def ask(path: str, who: str, body: dict[str, Any]) -> None:
         statuses.append((await world.call("POST", path, who, json=body)).status_code)
 
-    assert storage._database is not None
     with somebody(url) as other:
         other.execute(ELSEWHERE[what], {"id": user_id, "name": f"{user_id} anew"})
         async with anyio.create_task_group() as group:
-            with storage._database.writer:
+            with writes_held(storage):
                 for request in requests:
                     group.start_soon(ask, *request)
                 await anyio.wait_all_tasks_blocked()

@@ -137,16 +137,6 @@ async def opened(storage: SQLStorage) -> AsyncIterator[Room]:
         yield await open_room(world)
 
 
-async def until_begun(storage: SQLStorage) -> None:
-    """Until the thread that writes has taken what there is to write."""
-    await anyio.wait_all_tasks_blocked()
-    writes = storage._run._queues_here().writes
-    with anyio.fail_after(30):
-        while not writes._working:  # noqa: ASYNC110 (threads do not tell what they are at)
-            await anyio.sleep(0.001)
-    assert writes.load() == 1
-
-
 @contextmanager
 def behind_proxy(kind: str, folder: Path) -> Iterator[tuple[str, Proxy]]:
     """The URL of an empty database, and the network before it."""

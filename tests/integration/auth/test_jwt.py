@@ -21,6 +21,7 @@ from conversation_kit.auth.claims import DEFAULT_LIFETIME
 from conversation_kit.auth.jwt_authenticator import MAX_TOKEN
 from conversation_kit.domain.errors import ConfigurationError, Unauthenticated
 from conversation_kit.domain.principals import Principal
+from tests.support.probes import tokens_known
 from tests.support.world import APP, OTHER, keys
 
 pytestmark = pytest.mark.anyio
@@ -487,7 +488,7 @@ def test_the_cache_is_bounded_and_may_be_switched_off(rsa_work: list[str]) -> No
         auth = make_auth(cache_size=size)
         for token in tokens * 2:
             auth.verify(token)
-            assert len(auth._cache) <= size
+            assert tokens_known(auth) <= size
         assert len(rsa_work) == work
 
 
@@ -497,7 +498,7 @@ def test_an_expired_token_leaves_the_cache() -> None:
     auth.verify(token)
     clock.now = NOW + 600
     refused(token, EXPIRED, auth=auth)
-    assert not auth._cache
+    assert tokens_known(auth) == 0
     refused(token, EXPIRED, auth=auth)
 
 
@@ -609,7 +610,7 @@ async def test_one_token_is_remembered_once_however_the_header_is_written(rsa_wo
         header = b"BEARER"[: number % 6] + b"bearer"[number % 6 :] + b" " * (1 + number) + token + b" " * (number % 3)
         assert (await auth.authenticate(scope(header))).user_name == "ana"
     assert len(rsa_work) == 1
-    assert len(auth._cache) == 1
+    assert tokens_known(auth) == 1
 
 
 @pytest.mark.parametrize("spell", [lambda t: t + "=", lambda t: t + "==", lambda t: t[:-4] + "!" + t[-4:], lambda t: t[:-4] + "." + t[-4:]])
@@ -636,4 +637,4 @@ def test_an_application_with_many_tokens_leaves_others_theirs(rsa_work: list[str
     rsa_work.clear()
     auth.verify(mine)
     assert rsa_work == []
-    assert len(auth._cache) == 4
+    assert tokens_known(auth) == 4

@@ -19,9 +19,7 @@ from conversation_kit import (
     UserUpdated,
 )
 from conversation_kit.auth import make_token
-from conversation_kit.domain.principals import Principal
 from conversation_kit.domain.rules import CREATION_LEEWAY, check_issued
-from conversation_kit.services.client import Client
 from tests.integration.live.connections import socket, stream
 from tests.support.world import APP, World, keys, make_kit, open_world
 
@@ -191,6 +189,6 @@ async def test_no_read_of_the_storage_is_added_for_a_request(monkeypatch: pytest
 async def test_who_acts_in_process_has_no_token() -> None:
     kit = make_kit()
     async with open_world(kit) as world:
-        acting = Client(kit._context, Principal(APP, "ana"))
+        acting = kit.as_user("ana")
         await kit.users.revoke_tokens(world.users["ana"])
         assert len(await acting.events.list(world.conversation)) == 5

@@ -17,8 +17,8 @@ import pytest
 import uvicorn
 
 from conversation_kit.cli import connections
-from conversation_kit.http.serving import request
 from conversation_kit.http.serving.mounting import ASGIApp, Receive, Scope, Send
+from tests.support.probes import is_there
 from tests.support.processes import poll
 
 PIECE = b"x" * 65_536
@@ -132,9 +132,9 @@ def test_a_server_that_has_all_of_a_body_says_so(parsing: ModuleType) -> None:
     seen = []
 
     async def look(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(request._is_there(receive))
+        seen.append(is_there(receive))
         await receive()
-        seen.append(request._is_there(receive))
+        seen.append(is_there(receive))
         await greet(scope, receive, send)
 
     with served(look, http=parsing.Connection) as server, client_of(server) as client:

@@ -177,9 +177,8 @@ class Clock:
 
 
 def clocked_world() -> tuple[Clock, Any]:
-    clock, kit = Clock(), make_kit()
-    kit._context.clock = clock
-    return clock, open_world(kit, populate=False)
+    clock = Clock()
+    return clock, open_world(make_kit(clock=clock), populate=False)
 
 
 async def test_dates_bound_the_list_from_the_start_to_before_the_end() -> None:

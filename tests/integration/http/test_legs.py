@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from conversation_kit import Conflict, InvalidInput, LegTerminated, LegUpdated, NotFound, Signal
-from conversation_kit.domain.commands import MoveLeg
 from conversation_kit.domain.signals import LegSignal
+from tests.support.probes import detach_leg
 from tests.support.world import World, open_world
 
 pytestmark = pytest.mark.anyio
@@ -192,7 +192,7 @@ async def test_a_leg_whose_move_was_interrupted_can_be_moved_again() -> None:
             with pytest.raises(error):
                 await world.kit.legs.move(leg.id, wrong, member_id=world.members["cy"])
         assert (await world.kit.legs.get(leg.id)).conversation_id == world.conversation
-        await world.kit.legs._detach(MoveLeg(leg.id, world.conversation), await world.kit.legs.get(leg.id))
+        await detach_leg(world.kit, await world.kit.legs.get(leg.id), world.conversation)
         assert (await world.kit.legs.get(leg.id)).conversation_id is None
         moved = await world.kit.legs.move(leg.id, world.conversation, member_id=world.members["max"])
         assert (moved.conversation_id, moved.member_id) == (world.conversation, world.members["max"])

@@ -14,6 +14,7 @@ import pytest
 
 from conversation_kit import AnswerLimits, ConfigurationError, RequestRefused
 from conversation_kit.domain.reading import MAX_PAGE
+from tests.support.probes import readers_of_long_answers
 from tests.support.world import World, make_kit, open_world
 
 pytestmark = pytest.mark.anyio
@@ -117,7 +118,7 @@ async def test_only_so_much_is_under_way_for_clients_that_do_not_read() -> None:
         again.reads.set()
         await again.get(world, "ana")
         assert again.messages[0]["status"] == 200
-        assert not world.kit._resources.outgoing._by_user
+        assert not readers_of_long_answers(world.kit)
 
 
 async def test_a_client_that_takes_nothing_for_too_long_gets_no_more() -> None:

@@ -8,9 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import anyio
 import pytest
-from anyio.lowlevel import checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +18,7 @@ from conversation_kit.brokers.parts import MAX_DATA, Part, Parts
 from conversation_kit.domain.values.checks import check_json
 from conversation_kit.live.ephemeral import EphemeralCodec
 from tests.integration.live.taking import take
+from tests.support.probes import unfinished, until_heard
 from tests.support.world import APP, OTHER, World, make_kit, open_world
 
 pytestmark = pytest.mark.anyio
@@ -54,18 +53,11 @@ BAD = {
 }
 
 
-async def listening(broker: MemoryBroker, count: int = 1) -> None:
-    """Wait until so many event loops hear the broker."""
-    with anyio.fail_after(30):
-        while len(broker._listeners) < count:
-            await checkpoint()
-
-
 @pytest.mark.parametrize("why", BAD)
 async def test_what_no_client_could_have_posted_is_not_taken_from_a_broker(why: str, caplog: pytest.LogCaptureFixture) -> None:
     broker = MemoryBroker()
     async with open_world(make_kit(broker=broker)) as world, world.kit.subscribe(world.conversation) as events:
-        await listening(broker)
+        await until_heard(broker)
         for number in range(3):
             broker.tell([EphemeralEvent(APP, world.conversation, f"bad{number}", BAD[why])])
         broker.tell([EphemeralEvent(APP, world.conversation, "good", GOOD), EphemeralEvent(APP, world.conversation, "good", GOOD)])
@@ -111,7 +103,7 @@ async def test_with_a_secret_only_who_has_it_is_heard(teller: str | None, hearer
     async with open_world(make_kit(broker=broker, ticket_secret=teller)) as world:
         other = make_kit(world.kit.storage, broker=broker, ticket_secret=hearer)
         async with other.subscribe(world.conversation) as events:
-            await listening(broker)
+            await until_heard(broker)
             await world.kit.as_user("ana").events.create(world.conversation, "ephemeral", {"text": "hello"})
             await world.say()
             assert [event.type for event in await take(events, 1 + is_heard)] == ["ephemeral", "text"][not is_heard :]
@@ -149,7 +141,7 @@ async def two_processes() -> AsyncIterator[tuple[World, Subscription]]:
     async with open_world(make_kit(broker=broker)) as world:
         other: ConversationKit = make_kit(world.kit.storage, broker=broker)
         async with other.subscribe(world.conversation) as events:
-            await listening(broker)
+            await until_heard(broker)
             yield world, events
 
 
@@ -178,8 +170,8 @@ def test_parts_that_never_become_whole_are_forgotten() -> None:
     parts = Parts()
     for number in range(1_000):
         assert parts.whole([Part(APP, "CON-1", f"w{number}", 0, 2, "x")]) == []
-    assert len(parts._unfinished) <= 32
+    assert len(unfinished(parts)) <= 32
     for number in range(100):
         assert parts.whole([Part(APP, "CON-1", "long", number, 512, "x" * 7_000)]) == []
-    assert sum(one.size for one in parts._unfinished.values()) <= MAX_DATA + 32
+    assert sum(one.size for one in unfinished(parts)) <= MAX_DATA + 32
     assert parts.whole([Part(APP, "CON-1", "w999", 1, 3, "x")]) == []

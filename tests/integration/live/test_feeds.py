@@ -16,6 +16,7 @@ from conversation_kit.live.cursors import Cursor
 from conversation_kit.live.feeds import LEFT_OUT
 from conversation_kit.services import streams
 from tests.integration.live.rooms import places, room, say
+from tests.support.probes import bus_of, until_heard, waiting_in
 from tests.support.world import APP, World, make_kit, open_world
 
 pytestmark = pytest.mark.anyio
@@ -278,7 +279,7 @@ async def test_a_burst_that_finds_no_room_is_read_from_the_log_and_nothing_of_it
             for _ in range(buffer.MAX_EVENTS):
                 for conversation in conversations:
                     await say(world, conversation)
-                    assert len(feed._waiting) <= buffer.MAX_EVENTS
+                    assert len(waiting_in(feed)) <= buffer.MAX_EVENTS
             events = await take(feed, 3 * buffer.MAX_EVENTS)
             for conversation, first in zip(conversations, (6, 2, 2), strict=True):
                 ids = [event.id for event in events if event.conversation_id == conversation]
@@ -415,9 +416,9 @@ async def test_an_admin_sees_no_more_of_a_conversation_in_a_users_feed_than_the_
 
 async def listens(world: World) -> None:
     """Return when the broker, if there is one, is heard."""
-    broker: Any = world.kit._context.bus.broker
-    while broker is not None and not broker._listeners:
-        await checkpoint()
+    broker = bus_of(world.kit).broker
+    if isinstance(broker, MemoryBroker):
+        await until_heard(broker)
 
 
 async def test_who_is_in_more_conversations_than_a_feed_follows_gets_those_that_were_made_last(monkeypatch: pytest.MonkeyPatch) -> None:

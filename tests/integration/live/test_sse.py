@@ -11,6 +11,7 @@ import pytest
 from conversation_kit import Signal, StreamLimits
 from conversation_kit.auth import make_token
 from tests.integration.live.connections import Connection, nobody_is_left, stream
+from tests.support.probes import bus_of
 from tests.support.world import APP, keys, open_world
 
 pytestmark = pytest.mark.anyio
@@ -221,7 +222,7 @@ async def test_one_who_never_reads_again_is_let_go(monkeypatch: pytest.MonkeyPat
 async def test_a_burst_is_no_slowness(monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_world() as world, stream(world, "max") as connection:
         # All of it is published before any task gets its turn.
-        live = world.kit._context.bus
+        live = bus_of(world.kit)
         signals: list[Signal] = []
         with monkeypatch.context() as unannounced:
             unannounced.setattr(live, "publish", signals.extend)

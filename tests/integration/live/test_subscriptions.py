@@ -31,6 +31,7 @@ from conversation_kit import (
 )
 from conversation_kit.live import buffer, dispatcher, log_reader
 from tests.integration.live.taking import ids, take
+from tests.support.probes import bus_of, size_of_waiting, until_heard, waiting_in
 from tests.support.world import World, make_kit, open_world
 
 pytestmark = pytest.mark.anyio
@@ -124,7 +125,7 @@ async def test_access_that_ends_raises_and_a_stop_just_ends_the_loop() -> None:
 @pytest.mark.usefixtures("patient")
 async def test_announcements_out_of_order_doubled_and_lost_cost_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_world() as world:
-        live = world.kit._context.bus
+        live = bus_of(world.kit)
         publish = live.publish
         late: list[Signal] = []
         chance = random.Random(4)
@@ -147,7 +148,7 @@ async def test_announcements_out_of_order_doubled_and_lost_cost_no_event(monkeyp
 @pytest.mark.usefixtures("no_poll")
 async def test_who_has_read_an_event_before_it_is_announced_does_not_get_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_world() as world, world.kit.subscribe(world.conversation) as first:
-        live = world.kit._context.bus
+        live = bus_of(world.kit)
         late: list[Signal] = []
         with monkeypatch.context() as unannounced:
             unannounced.setattr(live, "publish", late.extend)
@@ -225,8 +226,7 @@ async def test_typing_reaches_the_subscribers_of_other_processes_too_once() -> N
     async with open_world(make_kit(broker=broker)) as world:
         other = make_kit(world.kit.storage, broker=broker)
         async with other.subscribe(world.conversation) as there, world.kit.subscribe(world.conversation) as here:
-            while len(broker._listeners) < 2:
-                await checkpoint()
+            await until_heard(broker, 2)
             for _ in range(2):
                 await world.kit.as_user("ana").events.create(world.conversation, "text:typing:on", {"activity": 1})
             await world.say()
@@ -313,10 +313,10 @@ async def test_one_that_takes_nothing_is_dropped_when_too_much_waits_for_too_lon
         for number in range(buffer.MAX_EVENTS):
             await world.say(str(number))
         assert len(await take(quick, 64)) == 64
-        assert len(slow._waiting) == buffer.MAX_EVENTS
+        assert len(waiting_in(slow)) == buffer.MAX_EVENTS
         now = 2.0
         await world.say("one too many")
-        assert slow._waiting == []
+        assert len(waiting_in(slow)) == 0
         with pytest.raises(StreamEnded) as ended:
             await take(slow, 1)
         assert ended.value.code == "stream:error:too-slow"
@@ -341,7 +341,7 @@ async def test_text_is_counted_too_and_a_burst_is_read_from_the_log() -> None:
     async with open_world() as world, world.kit.subscribe(world.conversation) as events:
         for _ in range(10):
             await world.say("x" * 60_000)
-        assert events._size == 0
+        assert size_of_waiting(events) == 0
         assert ids(await take(events, 10)) == list(range(6, 16))
         await world.say()
         assert ids(await take(events, 1)) == [16]

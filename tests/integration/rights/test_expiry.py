@@ -10,6 +10,7 @@ import pytest
 
 from conversation_kit import AccessRequest, Context, ConversationDeleted, DeleteConversation, Forbidden, HookFailed, NotFound, Rejected
 from conversation_kit.testing import FakeClock
+from tests.support.probes import sweep_again
 from tests.support.world import World, make_kit, open_world
 
 pytestmark = pytest.mark.anyio
@@ -18,9 +19,8 @@ TTL = {"properties": {"ttl": 1}}
 
 @asynccontextmanager
 async def clocked(**options: Any) -> AsyncIterator[tuple[World, FakeClock]]:
-    clock, kit = FakeClock(), make_kit(**options)
-    kit._context.clock = clock
-    async with open_world(kit) as world:
+    clock = FakeClock()
+    async with open_world(make_kit(clock=clock, **options)) as world:
         yield world, clock
 
 
@@ -151,7 +151,7 @@ async def test_a_hook_that_fails_puts_expiry_off_and_is_in_nobodys_way() -> None
 
         other = (await kit.conversations.create(properties={"ttl": 60})).id
         clock.advance(60)
-        kit._context._swept.clear()
+        sweep_again(kit)
         await kit.as_user("ana").conversations.create()
         with pytest.raises(HookFailed):
             await kit.conversations.sweep()

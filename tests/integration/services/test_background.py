@@ -15,6 +15,7 @@ from conversation_kit import EventCreated
 from conversation_kit import kit as kit_module
 from conversation_kit.hooks import background
 from conversation_kit.hooks.bounds import MAX_DEPTH
+from tests.support.probes import until_background_is_done
 from tests.support.world import make_kit, open_world
 
 pytestmark = pytest.mark.anyio
@@ -107,7 +108,7 @@ async def test_errors_and_time_limits_in_the_background_are_logged_and_hurt_nobo
         with anyio.fail_after(30):
             await world.say()
             await done.wait()
-            await world.kit._context.hub.drain(30)
+            await until_background_is_done(world.kit)
     assert "raises" in caplog.text
     assert "hangs" in caplog.text
     assert "ran longer than 0.05 s" in caplog.text
@@ -133,12 +134,12 @@ async def test_so_many_run_at_once_and_so_many_may_wait(monkeypatch: pytest.Monk
         for _ in range(20):
             await world.kit.events.create(world.conversation, "custom:x")
         release.set()
-        await world.kit._context.hub.drain(30)
+        await until_background_is_done(world.kit)
         assert len(done) == 8
         assert most == [3]
         assert caplog.text.count("are not made until some are done") == 1
         await world.kit.events.create(world.conversation, "custom:x")
-        await world.kit._context.hub.drain(30)
+        await until_background_is_done(world.kit)
         assert len(done) == 9
 
 
@@ -150,7 +151,7 @@ async def test_a_bot_in_the_background_that_answers_itself_is_stopped(caplog: py
             await world.kit.events.create(world.conversation, "text", signal.event.body)
 
         await world.say()
-        await world.kit._context.hub.drain(30)
+        await until_background_is_done(world.kit)
         assert (await world.types()).count("text") == MAX_DEPTH + 1
     assert "deep" in caplog.text
 
@@ -169,7 +170,7 @@ async def test_a_receiver_in_the_background_has_the_context_of_its_request() -> 
         for name in ("one", "two"):
             REQUEST.set(name)
             await world.kit.events.create(world.conversation, "custom:x")
-        await world.kit._context.hub.drain(30)
+        await until_background_is_done(world.kit)
     assert sorted(seen) == ["one", "two"]
 
 

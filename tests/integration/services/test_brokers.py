@@ -13,6 +13,7 @@ from conversation_kit.brokers.factory import make_broker
 from conversation_kit_nats import NatsBroker
 from conversation_kit_redis import RedisBroker
 from conversation_kit_sql import PostgresBroker, SQLStorage
+from tests.support.sql_probes import options_of
 from tests.support.world import make_kit
 
 
@@ -40,7 +41,7 @@ def test_postgres_alone_is_the_storages_own(name: str) -> None:
     for storage in (SQLStorage(url), SQLStorage(create_engine(url))):
         broker = make_broker(name, storage)
         assert isinstance(broker, PostgresBroker)
-        assert broker._options["password"] == "secret"
+        assert options_of(broker)["password"] == "secret"
     for other in (SQLStorage("sqlite:///chat.db"), SQLStorage(lambda: create_engine(url)), MemoryStorage()):
         with pytest.raises(ConfigurationError, match="give it a URL postgresql://"):
             make_broker(name, other)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
 from conversation_kit import EventCreated
+from tests.support.sql_probes import commits_that_wait, sql_storage_of
 from tests.support.world import World, open_world
 
 pytestmark = pytest.mark.anyio
@@ -85,15 +84,7 @@ async def test_wait_for_stores_all_and_runs_the_receivers_or_does_neither(tmp_pa
 
 async def test_a_scope_that_runs_out_while_a_thread_writes_gives_what_was_written(tmp_path: Path) -> None:
     async with open_world(storage=f"sqlite:///{tmp_path}/chat.db") as world:
-        storage: Any = world.kit.storage
-        commit, begun, go = storage._run._commit, threading.Event(), threading.Event()
-
-        def wait(batch: Any) -> None:
-            begun.set()
-            go.wait(30)
-            commit(batch)
-
-        storage._run._commit = wait
+        begun, go = commits_that_wait(sql_storage_of(world.kit))
         async with anyio.create_task_group() as group:
             with anyio.CancelScope() as scope:
 

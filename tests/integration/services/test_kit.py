@@ -25,6 +25,7 @@ from conversation_kit import (
     StorageUnavailable,
     Unauthenticated,
 )
+from conversation_kit.testing import FakeClock
 from tests.support.world import APP, OTHER, World, keys, make_kit, open_world
 
 pytestmark = pytest.mark.anyio
@@ -89,6 +90,13 @@ async def test_the_host_acts_unrestricted_and_as_a_user_by_the_users_rights() ->
         with pytest.raises(NotFound):
             await kit.users.delete("USR-none")
         assert (await kit.conversations.get(world.conversation)).active_members == 3
+
+
+async def test_a_kit_goes_by_the_clock_that_it_is_given() -> None:
+    clock = FakeClock()
+    async with (kit := make_kit(clock=clock)).lifespan():
+        room = await kit.conversations.create(properties={"ttl": 60})
+        assert (await kit.conversations.get(room.id)).created == clock()
 
 
 def host_kit(create_users: bool) -> ConversationKit:

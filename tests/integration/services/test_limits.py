@@ -10,6 +10,7 @@ import pytest
 from conversation_kit import ConfigurationError, CreateEvent, InvalidInput, Limits, MemoryMeter, Quotas, Rate, TooManyRequests
 from conversation_kit.ports import Reading, Taking
 from tests.support.limits import Time, limited
+from tests.support.probes import counts
 from tests.support.world import APP, OTHER, World, make_kit, open_world
 
 pytestmark = pytest.mark.anyio
@@ -132,8 +133,8 @@ async def test_admins_and_the_host_are_not_counted() -> None:
 
 
 async def test_without_limits_there_is_nothing_that_counts() -> None:
-    assert make_kit()._context.limiter is None
-    assert make_kit(limits=Limits())._context.limiter is None
+    assert not counts(make_kit())
+    assert not counts(make_kit(limits=Limits()))
 
 
 def test_settings_that_cannot_be_are_refused() -> None:

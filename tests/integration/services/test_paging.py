@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conversation_kit import EventRange, Page
-from conversation_kit.domain.values import times
+from conversation_kit.testing import FakeClock
 from tests.support.world import World, make_kit, open_world
 
 QUIET = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -33,13 +33,13 @@ class Lists:
 
 @asynccontextmanager
 async def open_lists(url: str) -> AsyncIterator[Lists]:
-    kit = make_kit(url)
-    start = times.now()
+    clock = FakeClock()
+    kit, start = make_kit(url, clock=clock), clock()
     async with open_world(kit, populate=False) as world:
         ids: list[str] = []
-        for second in range(COUNT):
-            kit._context.clock = lambda second=second: start + timedelta(seconds=second)  # type: ignore[misc]
+        for _ in range(COUNT):
             ids.append((await kit.conversations.create()).id)
+            clock.advance(1)
         for _ in range(COUNT):
             await kit.events.create(ids[0], "custom:x")
         yield Lists(world, start, ids)

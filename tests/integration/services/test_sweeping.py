@@ -18,8 +18,8 @@ MANY = 250
 @asynccontextmanager
 async def many_expired(*, invited: int = 0) -> AsyncIterator[tuple[ConversationKit, list[str]]]:
     """A kit with many conversations whose time has run out, and the names of those that are removed; ana is invited to the first ones."""
-    kit, clock = make_kit(), FakeClock()
-    kit._context.clock = clock
+    clock = FakeClock()
+    kit = make_kit(clock=clock)
     removed: list[str] = []
 
     @kit.on(ConversationDeleted)

@@ -21,6 +21,7 @@ from conversation_kit.domain.values.times import now
 from conversation_kit_sql import SQLStorage
 from conversation_kit_sql.queries.page_cache import MAX_LATEST, PageCache
 from tests.support.databases import fresh
+from tests.support.sql_probes import size_of
 from tests.support.world import make_kit as a_kit_with_tokens
 from tests.support.world import open_world
 
@@ -49,8 +50,7 @@ class Rooms:
     def __init__(self, url: str) -> None:
         self.url = url
         self.kit, self.other = make_kit(url), make_kit(url)
-        self.plain = SQLStorage(url)
-        self.plain._memory = PageCache(0)
+        self.plain = SQLStorage(url, plain=True)
         self.engine = create_engine(url)
 
     async def __aenter__(self) -> Rooms:
@@ -182,7 +182,7 @@ def test_the_memory_is_bounded_and_forgets_what_nobody_asked_for_longest() -> No
     assert [memory.find(key) is not None for key in keys] == [True, False, True, True]
     memory.keep(keys[0], a_page("x" * 5000), "last")
     assert [memory.find(key) is not None for key in keys] == [False] * 4
-    assert memory._size == 0
+    assert size_of(memory) == 0
 
 
 def test_receipts_take_room_in_the_memory_too() -> None:

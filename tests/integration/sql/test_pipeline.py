@@ -25,6 +25,7 @@ from conversation_kit_sql.changes.apply import ChangeUnit
 from conversation_kit_sql.database.compiled import RUNNER, PipelineRunner
 from conversation_kit_sql.workers.work_queue import Job
 from tests.support.databases import fresh
+from tests.support.sql_probes import commits_of, on_writer
 
 pytestmark = pytest.mark.anyio
 APP = "app"
@@ -71,7 +72,7 @@ def writing(id: int, data: str) -> Decide[Any]:
 async def commit(storage: SQLStorage, room: str, *decisions: Decide[Any]) -> list[Job[Any]]:
     """Have them committed together."""
     jobs: list[Job[Any]] = [Job(ChangeUnit(APP, room, Needs(), decide)) for decide in decisions]
-    await anyio.to_thread.run_sync(storage._commits.commit, jobs)
+    await anyio.to_thread.run_sync(commits_of(storage).commit, jobs)
     return jobs
 
 
@@ -83,7 +84,7 @@ async def ids(storage: SQLStorage, room: str) -> list[int]:
 async def prepared(storage: SQLStorage) -> list[str]:
     """The names of the kit's prepared statements on the connection that writes."""
     statement = text("SELECT name FROM pg_prepared_statements WHERE name LIKE 'conversation_kit_%'")
-    found: list[str] = await storage._write(lambda connection, statements: list(connection.execute(statement).scalars()))
+    found: list[str] = await on_writer(storage, lambda connection, statements: list(connection.execute(statement).scalars()))
     return found
 
 
@@ -107,11 +108,11 @@ async def test_a_connection_that_has_forgotten_its_prepared_statements_prepares_
 
     async with opened(url) as (storage, room):
         await commit(storage, room, appending)
-        await storage._write(forget)  # with the statement that the conversation was created with
+        await on_writer(storage, forget)  # with the statement that the conversation was created with
         await commit(storage, room, appending)
         before = await prepared(storage)
         assert before
-        await storage._write(forget)
+        await on_writer(storage, forget)
         (job,) = await commit(storage, room, appending)
         assert job.result.result == 3
         again = await prepared(storage)
@@ -119,9 +120,9 @@ async def test_a_connection_that_has_forgotten_its_prepared_statements_prepares_
         assert not set(again) & set(before)
         # psycopg does the same after a rollback, once it has prepared something itself.
         for _ in range(8):
-            await storage._write(lambda connection, statements: connection.execute(text("SELECT 1")).scalar())
+            await on_writer(storage, lambda connection, statements: connection.execute(text("SELECT 1")).scalar())
         with pytest.raises(DataError):
-            await storage._write(lambda connection, statements: connection.execute(text("SELECT 1 / 0")).scalar())
+            await on_writer(storage, lambda connection, statements: connection.execute(text("SELECT 1 / 0")).scalar())
         (job,) = await commit(storage, room, appending)
         assert job.result.result == 4
 
@@ -154,5 +155,5 @@ async def test_every_connection_of_the_kit_is_in_utf_8_and_has_a_pipeline(url: s
             (job,) = await commit(storage, room, appending)
             assert job.result.result == number
         assert await ids(storage, room) == [1, 2]
-        runner = await storage._write(lambda connection, statements: connection.get_execution_options().get(RUNNER))
+        runner = await on_writer(storage, lambda connection, statements: connection.get_execution_options().get(RUNNER))
         assert isinstance(runner, PipelineRunner)

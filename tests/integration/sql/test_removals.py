@@ -22,6 +22,7 @@ from conversation_kit_sql.changes.removals import Rows
 from conversation_kit_sql.schema.tables import make_tables
 from tests.integration.sql.large import large
 from tests.support.databases import SQL, emptied
+from tests.support.sql_probes import remove_at_once, removing, spare_time_of, writes_held
 from tests.support.world import make_kit
 
 pytestmark = pytest.mark.anyio
@@ -209,7 +210,7 @@ async def test_events_are_written_between_the_steps(url: str) -> None:
     async with kit.lifespan():
         id = await large(kit, events=150)
         other = await kit.conversations.create("other")
-        storage._removals._most = 16
+        remove_at_once(storage, 16)
         await kit.conversations.delete(id)
         for number in range(5):
             event = await kit.events.create(other.id, "text", {"text": f"{number}"})
@@ -222,9 +223,8 @@ async def test_who_writes_meanwhile_is_not_waited_for(url: str, monkeypatch: pyt
     storage = SQLStorage(url)
     async with make_kit(storage).lifespan():
         assert (await storage.list_users("app-1", Page())).total
-        assert storage._database is not None
-        spare = storage._run._use_spare_time
-        with anyio.fail_after(30), storage._database.writer:
+        spare = spare_time_of(storage)
+        with anyio.fail_after(30), writes_held(storage):
             assert await anyio.to_thread.run_sync(spare, abandon_on_cancel=True) is False
         assert await anyio.to_thread.run_sync(spare) is True
 
@@ -242,7 +242,7 @@ async def test_an_error_between_the_steps_is_logged_and_ends_nothing(
     async with kit.lifespan():
         room = await kit.conversations.create("room")
         with monkeypatch.context() as patch:
-            patch.setattr(storage._removals._rows, "remove", fail)
+            patch.setattr(removing(storage), "remove", fail)
             await kit.conversations.delete(room.id)
             assert await anyio.to_thread.run_sync(happened.wait, 30)
         assert "later" in caplog.text

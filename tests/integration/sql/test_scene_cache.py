@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 from conversation_kit import ConversationKit, ConversationKitError, HostAuthenticator, HostClient
 from conversation_kit_sql import SQLStorage
 from conversation_kit_sql.queries.rows import caller_of, conversation_of, member_of
+from tests.support.sql_probes import commits_of, database_of, engine_of, is_nothing_remembered, sql_storage_of, statements_of
 
 pytestmark = pytest.mark.anyio
 APP = "app"
@@ -27,11 +28,10 @@ STEPS = 60
 
 def compare(storage: SQLStorage) -> int:
     """Compare what is remembered, if it holds now, with the database; how many rows that were. It is remembered as before."""
-    database, statements = storage._database, storage._statements
-    assert database is not None
+    database, statements, cache = database_of(storage), statements_of(storage), commits_of(storage).scenes
     compared = 0
     with database.writing() as connection:
-        scenes = storage._commits.scenes.take(database, connection)
+        scenes = cache.take(database, connection)
         assert scenes is not None
         for a, working in scenes.items():
             rooms = statements.lock_conversations.rows(connection, sorted((id,) for id in working.conversations), a)
@@ -48,7 +48,7 @@ def compare(storage: SQLStorage) -> int:
                 members[found.conversation_id, found.id] = found
             assert working.members == members
             compared += len(working)
-    storage._commits.scenes.keep(scenes)
+    cache.keep(scenes)
     return compared
 
 
@@ -146,11 +146,8 @@ async def test_what_is_remembered_is_what_the_database_has(tmp_path: Path, seed:
 @contextmanager
 def heard(kit: ConversationKit) -> Iterator[list[str]]:
     """The statements of the connection that writes."""
-    assert isinstance(kit.storage, SQLStorage)
-    database = kit.storage._database
-    assert database is not None
     ran: list[str] = []
-    with database.writing() as connection:
+    with database_of(sql_storage_of(kit)).writing() as connection:
         driver = connection.connection.driver_connection
     assert driver is not None
     with ExitStack() as stack:
@@ -200,17 +197,15 @@ async def test_a_write_that_failed_leaves_nothing_to_remember(tmp_path: Path) ->
         room = (await kit.conversations.create("room")).id
         await kit.members.join(room, user_name="ana")
         await kit.as_user("ana").events.create(room, "text", {"text": "hello"})
-        assert isinstance(kit.storage, SQLStorage)
-        database = kit.storage._database
-        assert database is not None
+        engine = engine_of(storage := sql_storage_of(kit))
 
         def fail(connection: object) -> None:
             raise RuntimeError("before the commit")
 
-        event.listen(database.engine, "commit", fail)
+        event.listen(engine, "commit", fail)
         with pytest.raises(RuntimeError):
             await kit.as_user("ana").events.create(room, "text", {"text": "lost"})
-        event.remove(database.engine, "commit", fail)
-        assert not kit.storage._commits.scenes._kept
+        event.remove(engine, "commit", fail)
+        assert is_nothing_remembered(storage)
         await kit.as_user("ana").events.create(room, "text", {"text": "hello again"})
         assert [event.id for event in await kit.events.list(room)] == [1, 2, 3]

@@ -19,6 +19,7 @@ from sqlalchemy import create_engine
 from conversation_kit_sql import SQLStorage
 from conversation_kit_sql.database import sharing
 from tests.support.processes import serve
+from tests.support.sql_probes import files_recorded
 from tests.support.world import APP, keys
 
 HOLDER = """
@@ -116,7 +117,7 @@ def test_a_process_alone_does_not_warn(tmp_path: Path, caplog: pytest.LogCapture
     anyio.run(use)
     assert warnings(caplog) == []
     assert (tmp_path / f"chat.db{sharing.SUFFIX}").stat().st_size == 0
-    assert not sharing._here
+    assert files_recorded() == 0
 
 
 @pytest.mark.skipif(not sharing.is_affected(sqlite3.sqlite_version_info), reason="this SQLite has no such bug")

@@ -15,7 +15,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, StaticPool
 
@@ -30,6 +30,7 @@ from conversation_kit.testing.harness.writes import create_conversation
 from conversation_kit_sql import SQLStorage
 from conversation_kit_sql.database.errors import unknown_outcome
 from tests.integration.sql.appended import APP, appending, opened
+from tests.support.sql_probes import engine_of
 
 pytestmark = pytest.mark.anyio
 
@@ -43,11 +44,6 @@ async def make_room(storage: SQLStorage, name: str = "room") -> str:
 async def ids(storage: SQLStorage, room: str) -> list[int]:
     page = await storage.list_events(Access(APP, now()), room, EventRange(10_000))
     return [id for id, _ in page.rows]
-
-
-def engine_of(storage: SQLStorage) -> Engine:
-    assert storage._database is not None
-    return storage._database.engine
 
 
 def count_commits(storage: SQLStorage) -> list[int]:

@@ -37,6 +37,7 @@ from conversation_kit_sql import SQLStorage
 from conversation_kit_sql.database import write_lock
 from tests.integration.transactions.host import Shop, open_shop, orders
 from tests.support.databases import fresh
+from tests.support.sql_probes import engine_of, sql_storage_of, writes_held
 from tests.support.world import make_kit, open_world
 
 pytestmark = pytest.mark.anyio
@@ -301,8 +302,7 @@ async def test_hooks_cost_nothing_where_nobody_asked(tmp_path: Path) -> None:
             told.append(signal)
 
         commits: list[object] = []
-        storage: Any = shop.kit.storage
-        event.listen(storage._database.engine, "commit", commits.append)
+        event.listen(engine_of(sql_storage_of(shop.kit)), "commit", commits.append)
         async with anyio.create_task_group() as group:
             for _ in range(50):
                 group.start_soon(shop.kit.events.create, room.id, "custom:x")
@@ -418,9 +418,8 @@ async def test_a_constraint_of_the_hosts_on_the_kits_tables_refuses_only_whom_it
                 except HookFailed:
                     outcomes[what] = "refused"
 
-            assert storage._database is not None
             async with anyio.create_task_group() as group:
-                with storage._database.writer:
+                with writes_held(storage):
                     for what in ("good", "bad", "better"):
                         group.start_soon(say, what)
                     await anyio.wait_all_tasks_blocked()
