@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from conversation_kit.domain.errors import ConfigurationError, RequestError, Unauthenticated
+import anyio
+
+from conversation_kit.domain.errors import ConfigurationError, RequestError, TooManyRequests, Unauthenticated
 from conversation_kit.domain.principals import ACL, Principal
 from conversation_kit.hooks.invoking import escaped, is_deadly
 from conversation_kit.http.live.streams import Streams
@@ -32,6 +34,10 @@ from conversation_kit.services.limiter import begin_telling, told
 
 REMEMBERED_BASES = 256
 """Number of bases of hrefs that are remembered: nearly all requests to a server have the same one."""
+
+HELD_SECONDS = 0.1
+"""Seconds for which the refusal of who is over a limit is held back: who asks again at once would otherwise cost more time than what is
+refused."""
 
 SEEN_USERS = 100_000
 """Number of users of the host who are known to be there."""
@@ -121,6 +127,8 @@ class ServedAPI:
             return
         except Exception as error:
             response = self._mount.answer_error(error, inner_path(scope["path"], scope.get("root_path", "")))
+            if isinstance(error, TooManyRequests):
+                await anyio.sleep(HELD_SECONDS)
         if self._limiter is not None and type(response) is Response and (usages := told()):
             response = with_rate_fields(response, usages)
         await response.send(send, head=scope["method"] == "HEAD")

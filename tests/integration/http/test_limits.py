@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import anyio
 import pytest
 
 from conversation_kit import ConfigurationError, Limits, Quotas, StreamLimits
+from conversation_kit.http import app
 from tests.integration.live.connections import socket, stream
 from tests.support.limits import Time, limited
 from tests.support.world import World, open_world
@@ -122,3 +125,14 @@ async def test_a_limit_counts_over_both_doors_and_in_process() -> None:
         await ana.until(lambda: any("rid" in frame for frame in ana.frames))
         assert (await post(world)).headers["ratelimit"].startswith('"events";r=0;')
         assert (await post(world)).status_code == 429
+
+
+async def test_a_refusal_is_held_back_while_others_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "HELD_SECONDS", math.inf)
+    async with open_world(**limited(Time(), per_user=Quotas(events="1/minute"))) as world:
+        await post(world)
+        async with anyio.create_task_group() as group:
+            group.start_soon(post, world)
+            await anyio.wait_all_tasks_blocked()
+            assert (await post(world, "max")).status_code == 201
+            group.cancel_scope.cancel()
