@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
 from conversation_kit.brokers.factory import make_broker
@@ -90,6 +90,7 @@ class ConversationKit(HostClient):
     - ``meter``: counts for the limits in all processes: ``storage`` for the storage's own database, a URL (``redis://...``), or an
       object with the method of ``Meter``. Without it each process counts for itself.
     - ``handle_signals``: ends open streams when the process gets SIGTERM or SIGINT, and passes the signal on.
+    - ``idempotency_hours``: how long answers to requests with an idempotency key are kept for their repeats.
     - ``host_parameters``: query parameters that the host's own code reads, such as a key. All others that an operation does not have are
       a 400.
     - ``clock``: tells the time, aware and in UTC, for tests: ``conversation_kit.testing.FakeClock``.
@@ -118,6 +119,7 @@ class ConversationKit(HostClient):
         limits: Limits | None = None,
         meter: str | Meter | None = None,
         handle_signals: bool = True,
+        idempotency_hours: float = 24.0,
         host_parameters: Collection[str] = (),
         clock: Callable[[], datetime] = times.now,
     ) -> None:
@@ -132,6 +134,10 @@ class ConversationKit(HostClient):
             check_function("authorize=", authorize, "an AccessRequest")
         if isinstance(max_members, bool) or not isinstance(max_members, int) or max_members < 1:
             raise ConfigurationError(f"max_members= takes a number of 1 or more, not {max_members!r}.")
+        if isinstance(idempotency_hours, bool) or not isinstance(idempotency_hours, (int, float)) or not 0 < idempotency_hours <= 8760:
+            raise ConfigurationError(
+                f"idempotency_hours= takes a number of hours above 0, a year (8760) at most, not {idempotency_hours!r}."
+            )
         self._auth = auth
         self._application_id = application_id
         lifecycle = Lifecycle(self.storage)
@@ -139,6 +145,7 @@ class ConversationKit(HostClient):
             lifecycle,
             Bus(numbers(lifecycle), epochs(lifecycle), None if broker is None else make_broker(broker, self.storage), ticket_secret),
             authorize=authorize,
+            answers_last=timedelta(hours=idempotency_hours),
             policy=Policy(check_registered(event_types), max_members, _checked(join), invitation_limits),
             limiter=make_limiter(limits, meter, self.storage, lifecycle.storage),
             clock=clock,

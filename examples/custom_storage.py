@@ -184,6 +184,7 @@ class JsonLinesStorage:
     get_member = _read(MemoryStorage.get_member)
     list_events = _read(MemoryStorage.list_events)
     get_event = _read(MemoryStorage.get_event)
+    get_answer = _read(MemoryStorage.get_answer)
     list_legs = _read(MemoryStorage.list_legs)
     get_leg = _read(MemoryStorage.get_leg)
 

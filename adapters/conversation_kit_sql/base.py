@@ -9,6 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
+from conversation_kit.domain.answers import Answer
 from conversation_kit.domain.events import Event, EventPage
 from conversation_kit.domain.models import Block, Conversation, Exclusion, Leg, Member, MemberState, User
 from conversation_kit.domain.reading import Access, EventRange, Page, Slice
@@ -103,6 +104,10 @@ class SQLMethods(ABC):
     async def get_event(self, access: Access, conversation_id: str, event_id: int) -> Event:
         """See ``Storage.get_event``."""
         return await self._read(reads.get_event, access, conversation_id, event_id)
+
+    async def get_answer(self, application_id: str, mark: str, now: datetime) -> Answer | None:
+        """See ``Storage.get_answer``."""
+        return await self._glance(reads.get_answer, application_id, mark, now)
 
     async def list_legs(self, application_id: str, page: Page) -> Slice[Leg]:
         """See ``Storage.list_legs``."""

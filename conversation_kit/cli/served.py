@@ -39,8 +39,8 @@ def allow_origins(app: ASGIApp, origins: Iterable[str]) -> ASGIApp:
         app,
         allow_origins=[str(origin) for origin in check_allowed(origins)],
         allow_methods=["GET", "POST", "PUT", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
-        expose_headers=["Link", "Retry-After", "RateLimit", "RateLimit-Policy"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"],
+        expose_headers=["Idempotent-Replayed", "Link", "Retry-After", "RateLimit", "RateLimit-Policy"],
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TypeAlias, TypeVar
 
+from conversation_kit.decisions import results
+from conversation_kit.domain.answers import Answer, Claim
 from conversation_kit.domain.commands import Command
 from conversation_kit.domain.principals import Actor
 from conversation_kit.domain.rules import require_caller
-from conversation_kit.domain.scene import Changes, Needs, Scene
+from conversation_kit.domain.scene import Changes, Decide, Needs, Scene
 from conversation_kit.domain.values.moments import Moment
 
 C = TypeVar("C", bound=Command)
@@ -26,3 +29,14 @@ def decide(needs: Needs, decision: Decision[C, T], command: C, actor: Actor, mom
     if needs.caller is not None:
         require_caller(scene.caller, needs.caller, needs.issued_at)
     return decision(scene, command, actor, moment)
+
+
+def decide_once(claim: Claim, now: datetime, decided: Decide[T], scene: Scene) -> Changes[T]:
+    """Take a decision, and let its answer be kept with its changes for the repeats of the request. All but the scene is bound before.
+
+    A decision that answers ``False`` has changed nothing, and may be asked for again.
+    """
+    changes = decided(scene)
+    if changes.result is not False:
+        changes.answers = [Answer(claim.mark, claim.digest, results.encode(changes.result), now, claim.expires_at)]
+    return changes

@@ -51,6 +51,8 @@ class RequestError(ConversationKitError):
     """
 
     code = "http:error:validation-fail"
+    retry_after: float | None = None
+    """Seconds after which the same request may go well, if it is known."""
 
     def __init__(self, description: str, code: str | None = None) -> None:
         super().__init__(description)
@@ -169,6 +171,19 @@ def leg_not_found(leg_id: str) -> NotFound:
 def not_joined() -> Forbidden:
     """Return the error for a caller who is no joined member and asks for events."""
     return Forbidden("Only a joined member may do this: join the conversation first.", "event:error:not-joined")
+
+
+def key_mismatch() -> Conflict:
+    """Return the error for an idempotency key that has been used for something else."""
+    told = "This idempotency key was used for another request: a key is for one request and its repeats."
+    return Conflict(told, "http:error:idempotency-mismatch")
+
+
+def key_in_use() -> Conflict:
+    """Return the error for an idempotency key whose first request is still under way."""
+    error = Conflict("A request with this idempotency key is still under way: repeat it in a moment.", "http:error:idempotency-in-flight")
+    error.retry_after = 1
+    return error
 
 
 def duplicate_name(noun: str, name: str) -> Conflict:

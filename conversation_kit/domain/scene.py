@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Generic, TypeAlias, TypeVar
 
+from conversation_kit.domain.answers import Answer
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.models import (
     ACTIVE,
@@ -147,7 +148,7 @@ class Changes(Generic[T]):
     ``legs`` are inserted or replaced by id. ``new_users`` are inserted. ``users`` replace those that ``Needs.changes_user`` has locked;
     their names, display names and image URLs also show in all their memberships. ``removed_users`` go with their exclusions and blocks,
     and members that left stay. ``blocks`` are inserted where the scene has none, ``unblocked`` are pairs of a user and one that it blocks
-    no more.
+    no more. ``answers`` are kept until they expire; one whose mark is there already refuses all of the changes with ``key_in_use``.
     ``signals`` and ``result`` are the core's and no business of the storage.
     """
 
@@ -170,6 +171,7 @@ class Changes(Generic[T]):
     removed_users: Sequence[str] = ()
     blocks: Sequence[Block] = ()
     unblocked: Sequence[tuple[str, str]] = ()
+    answers: Sequence[Answer] = ()
     signals: Sequence[Signal] = ()
 
 

@@ -24,7 +24,7 @@ from conversation_kit.http.serving.pages import Pages
 from conversation_kit.http.serving.query import check_parameters, parse_query
 from conversation_kit.http.serving.rate_fields import with_rate_fields
 from conversation_kit.http.serving.refusals import Refusals
-from conversation_kit.http.serving.request import Disconnected, Mount, Request, headers_of, wants_stream
+from conversation_kit.http.serving.request import Disconnected, Mount, Request, headers_of, idempotency_key_of, wants_stream
 from conversation_kit.http.serving.response import Reply, Response
 from conversation_kit.http.serving.routing import Routes, Target
 from conversation_kit.ports import Authenticator
@@ -189,7 +189,9 @@ class ServedAPI:
         principal: Principal | None = None
         try:
             principal = await self._caller(scope, headers, target.path)
-            request = Request(scope, receive, headers, target.path, target.params, links, self._mount, Client(self._context, principal))
+            key = idempotency_key_of(headers, operation.method, target.path)
+            kit = Client(self._context, principal, key)
+            request = Request(scope, receive, headers, target.path, target.params, links, self._mount, kit)
             if principal.acl is not None:
                 await _check_acl(principal.acl, operation, request)
             if request.query_string:
@@ -209,6 +211,8 @@ class ServedAPI:
         except RequestError as error:
             self._refusals.note(error, operation.id, principal)
             raise
+        if key is not None and key.is_replayed and isinstance(reply, Response):
+            return reply.with_header("Idempotent-Replayed", "true")
         if type(reply) is Response and len(reply.body) > PIECE:
             return self._in_pieces(reply, operation, request, principal)
         return reply

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from conversation_kit.domain.answers import Answer
 from conversation_kit.domain.drafts import at_pointer
-from conversation_kit.domain.errors import duplicate_name
+from conversation_kit.domain.errors import duplicate_name, key_in_use
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.models import Block, Conversation, Exclusion, Leg, Member, MemberState, Receipt, ReceiptKind, User
 from conversation_kit.domain.scene import NO_INVITATIONS, NO_TIES, Changes, Invitations, Needs, Scene, Ties
@@ -77,6 +78,7 @@ class Application:
                 open.discard(member.id)
 
     spent: dict[str, datetime] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
 
     def user_named(self, name: str | None) -> User | None:
         """Return the user of this name, if there is one."""
@@ -163,11 +165,13 @@ def _legs(application: Application, room: Room | None, needs: Needs) -> list[Leg
 
 
 def commit(application: Application, room: Room | None, changes: Changes[Any]) -> None:
-    """Carry out what a decision changes: all of it, or nothing where a name is taken."""
+    """Carry out what a decision changes: all of it, or nothing where a name or an answer's mark is taken."""
     new, changed = changes.new_conversation, changes.conversation
     has_people = changes.new_users or changes.users or changes.removed_users or changes.blocks or changes.unblocked
     if has_people or new is not None or (room is not None and changed is not None and changed.name != room.conversation.name):
         _check_names(application, room, changes)
+    if changes.answers:
+        _keep(application, changes.answers)
     if new is not None:
         room = application.rooms[new.id] = Room(new)
         application.room_names[new.name] = new.id
@@ -179,6 +183,19 @@ def commit(application: Application, room: Room | None, changes: Changes[Any]) -
         application.legs.pop(leg_id, None)
     if has_people:
         _commit_users(application, changes)
+
+
+def _keep(application: Application, answers: Sequence[Answer]) -> None:
+    """Keep answers, and forget those that have expired. Raises ``key_in_use``."""
+    for answer in answers:
+        # They are kept about in the order in which they expire.
+        while application.answers and next(iter(application.answers.values())).expires_at <= answer.created:
+            del application.answers[next(iter(application.answers))]
+        held = application.answers.get(answer.mark)
+        if held is not None and held.expires_at > answer.created:
+            raise key_in_use()
+        application.answers.pop(answer.mark, None)
+        application.answers[answer.mark] = answer
 
 
 def _check_names(application: Application, room: Room | None, changes: Changes[Any]) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from conversation_kit import forks
+from conversation_kit.domain.answers import Answer
 from conversation_kit.domain.errors import event_not_found, leg_not_found, member_not_found, user_not_found
 from conversation_kit.domain.events import Event, EventPage
 from conversation_kit.domain.models import Block, Conversation, Exclusion, Leg, Member, MemberState, User
@@ -198,6 +199,12 @@ class MemoryStorage:
                 raise event_not_found(event_id)
             receipts = tuple(room.receipts.get(event_id, {}).values())
             return Event(access.application_id, conversation_id, event_id, room.events[event_id - 1], receipts)
+
+    async def get_answer(self, application_id: str, mark: str, now: datetime) -> Answer | None:
+        """See ``Storage.get_answer``."""
+        with self._lock:
+            answer = self._application(application_id).answers.get(mark)
+            return answer if answer is not None and answer.expires_at > now else None
 
     async def spend(self, application_id: str, mark: str, until: datetime, now: datetime) -> bool:
         """See ``Storage.spend``."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar, runtime_checkable
 
+from conversation_kit.domain.answers import Answer
 from conversation_kit.domain.events import Event, EventPage
 from conversation_kit.domain.models import Block, Conversation, Exclusion, Leg, Member, MemberState, User
 from conversation_kit.domain.reading import Access, EventRange, Page, Slice
@@ -63,8 +64,8 @@ class Storage(Protocol):
         commit order, and a state is never left from what it no longer is; nor does another change of the user that ``needs.changes_user``
         locks. What ``decide`` raises is passed on and nothing is written. A missing conversation gives a scene without one. With
         ``conversation_id`` ``None`` only users and legs are in play, and the conversation of the leg ``needs.conversation_of``. The name of
-        a new conversation or user, or a new name of either, that is taken in the application raises ``duplicate_name``. Readers see all of
-        the changes or none.
+        a new conversation or user, or a new name of either, that is taken in the application raises ``duplicate_name``, and an answer's
+        mark ``key_in_use``. Readers see all of the changes or none.
         """
         ...
 
@@ -148,6 +149,10 @@ class Storage(Protocol):
 
     async def get_event(self, access: Access, conversation_id: str, event_id: int) -> Event:
         """Return the event with its receipts. Raises ``event_not_found`` or what ``check_access`` raises."""
+        ...
+
+    async def get_answer(self, application_id: str, mark: str, now: datetime) -> Answer | None:
+        """Return the answer that was kept under this mark with some change, unless it has expired by ``now``."""
         ...
 
     async def spend(self, application_id: str, mark: str, until: datetime, now: datetime) -> bool:

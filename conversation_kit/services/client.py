@@ -12,6 +12,7 @@ from conversation_kit.live.subscriptions import Subscription
 from conversation_kit.services.context import KitContext
 from conversation_kit.services.conversations import Conversations
 from conversation_kit.services.events import Events
+from conversation_kit.services.idempotency_keys import IdempotencyKey
 from conversation_kit.services.legs import Legs
 from conversation_kit.services.members import Members
 from conversation_kit.services.streams import feed, subscribe
@@ -20,35 +21,44 @@ from conversation_kit.services.users import Users
 
 @dataclass(slots=True)
 class Client:
-    """Everything the API can do, done as one principal."""
+    """Everything the API can do, done as one principal, and maybe under an idempotency key."""
 
     context: KitContext
     principal: Principal
+    key: IdempotencyKey | None = None
 
     @property
     def conversations(self) -> Conversations:
         """Conversations."""
-        return Conversations(self.context, self.principal)
+        return Conversations(self.context, self.principal, self.key)
 
     @property
     def users(self) -> Users:
         """Users."""
-        return Users(self.context, self.principal)
+        return Users(self.context, self.principal, self.key)
 
     @property
     def members(self) -> Members:
         """Members."""
-        return Members(self.context, self.principal)
+        return Members(self.context, self.principal, self.key)
 
     @property
     def events(self) -> Events:
         """Events."""
-        return Events(self.context, self.principal)
+        return Events(self.context, self.principal, self.key)
 
     @property
     def legs(self) -> Legs:
         """Legs."""
-        return Legs(self.context, self.principal)
+        return Legs(self.context, self.principal, self.key)
+
+    def once(self, idempotency_key: str) -> Client:
+        """Return the same for one change under a key: who asks for the change again with the same key gets the same answer, and no more.
+
+        See ``idempotent``. Keys of one caller are separate for each method and each conversation, user or leg. Raises ``InvalidInput``
+        for a key that has not 1 to 255 visible ASCII characters.
+        """
+        return Client(self.context, self.principal, IdempotencyKey(idempotency_key))
 
     def subscribe(self, conversation_id: str, *, after: int | str | None = None) -> Subscription:
         """Return a subscription to the conversation's events as they come: ``async with`` it, then ``async for`` it.
@@ -90,6 +100,10 @@ class HostClient:
     def host(self) -> Client:
         """The services in the default application, restricted by nobody."""
         return self.application(self._default_application())
+
+    def once(self, idempotency_key: str) -> Client:
+        """Return the services in the default application for one change under a key, as ``Client.once`` does."""
+        return self.host.once(idempotency_key)
 
     @property
     def conversations(self) -> Conversations:

@@ -6,15 +6,16 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeAlias, TypeVar
 
 import anyio.lowlevel
 from anyio.lowlevel import RunVar
 
-from conversation_kit.decisions.deciding import Decision, decide
+from conversation_kit.decisions.deciding import Decision, decide, decide_once
 from conversation_kit.domain.actions import Action
+from conversation_kit.domain.answers import Claim
 from conversation_kit.domain.commands import Command
 from conversation_kit.domain.errors import Forbidden, HookFailed, NotFound, RequestError
 from conversation_kit.domain.models import ACTIVE, MemberState, User
@@ -34,6 +35,7 @@ from conversation_kit.hooks.receivers import Hub
 from conversation_kit.hooks.transaction import WithinHooks, logged, running
 from conversation_kit.live.bus import Bus
 from conversation_kit.ports import HostTransaction, Publish, Storage, Within
+from conversation_kit.services.idempotency_keys import IdempotencyKey, UnderWay
 from conversation_kit.services.lifecycle import Lifecycle
 from conversation_kit.services.limiter import Limiter
 from conversation_kit.services.shielded import undisturbed
@@ -88,6 +90,8 @@ class KitContext:
     limiter: Limiter | None = None
     clock: Callable[[], datetime] = times.now
     new_id: Callable[[str], str] = new_id
+    answers_last: timedelta = timedelta(hours=24)
+    under_way: UnderWay = field(default_factory=UnderWay)
     _swept: dict[str, float] = field(default_factory=dict)
 
     def storage(self) -> Awaitable[Storage]:
@@ -197,11 +201,13 @@ class KitContext:
         conversation_id: str | None,
         needs: Needs,
         moment: Moment | None = None,
+        claim: Claim | None = None,
     ) -> T:
         """Commit one decision and announce what it did; a caller that goes away stops neither.
 
         ``conversation_id`` is the conversation on whose scene it is taken, or that it makes. ``moment`` is now unless it is given.
-        Raises ``Unauthenticated`` when ``needs.caller`` is nobody.
+        With ``claim`` its answer is kept for the repeats of the request. Raises ``Unauthenticated`` when ``needs.caller`` is nobody, and
+        ``key_in_use`` when somebody else has the claim.
         """
         for id in needs.members:
             if not isinstance(id, str):
@@ -215,6 +221,8 @@ class KitContext:
         if storage is None or running.get() is not None:
             storage = await self.lifecycle.storage()
         decided = partial(decide, needs, decision, command, actor, moment)
+        if claim is not None:
+            decided = partial(decide_once, claim, moment.now, decided)
         write: Callable[..., Awaitable[Changes[T]]] = partial(storage.change, application_id, conversation_id, needs, decided)
         return (await self._commit(write, (application_id, conversation_id))).result
 
@@ -272,10 +280,12 @@ class KitContext:
 
 @dataclass(slots=True)
 class Service:
-    """A noun's operations, bound to who calls them."""
+    """A noun's operations, bound to who calls them, and maybe to an idempotency key and what it is claimed for."""
 
     context: KitContext
     principal: Principal
+    key: IdempotencyKey | None = None
+    claim: Claim | None = None
 
     @property
     def application_id(self) -> str:
@@ -292,7 +302,9 @@ class Service:
         moment: Moment | None = None,
     ) -> Awaitable[T]:
         """Commit one decision, to be awaited, as ``KitContext.change`` does; ``free`` lifts the default policy."""
-        return self.context.change(decision, command, Actor(self.principal, free, self.context.policy), conversation_id, needs, moment)
+        return self.context.change(
+            decision, command, Actor(self.principal, free, self.context.policy), conversation_id, needs, moment, self.claim
+        )
 
     async def before(self, command: C) -> C:
         """Let the hooks see, change or refuse the command."""

@@ -25,6 +25,7 @@ from conversation_kit.domain.scene import Needs
 from conversation_kit.domain.values.checks import check_display_name, check_image_url, check_object, check_ttl
 from conversation_kit.domain.values.names import check_name
 from conversation_kit.services.context import Service
+from conversation_kit.services.idempotent import idempotent
 from conversation_kit.services.iteration import every
 
 logger = logging.getLogger("conversation_kit")
@@ -33,6 +34,7 @@ logger = logging.getLogger("conversation_kit")
 class Conversations(Service):
     """An application's conversations."""
 
+    @idempotent
     async def create(
         self,
         name: str | None = None,
@@ -91,6 +93,7 @@ class Conversations(Service):
         access = await self.context.access(self.principal, "conversations.get", conversation_id=conversation_id)
         return await (await self.context.storage()).get_conversation(access, conversation_id, members, max_bytes)
 
+    @idempotent
     async def update(
         self,
         conversation_id: str,
@@ -119,6 +122,7 @@ class Conversations(Service):
                 raise
             return await self.change(decision, command, free, command.conversation_id, needs)
 
+    @idempotent
     async def delete(self, conversation_id: str) -> None:
         """Remove one with its members and events; its live legs are hung up and stay listed.
 

@@ -14,6 +14,7 @@ from conversation_kit.domain.reading import EventRange
 from conversation_kit.domain.scene import Needs
 from conversation_kit.domain.values.checks import to_json
 from conversation_kit.services.context import Service
+from conversation_kit.services.idempotent import idempotent
 
 JOINED = frozenset({MemberState.JOINED})
 
@@ -21,6 +22,7 @@ JOINED = frozenset({MemberState.JOINED})
 class Events(Service):
     """The log of a conversation."""
 
+    @idempotent
     async def create(
         self,
         conversation_id: str,
@@ -90,6 +92,7 @@ class Events(Service):
         )
         return await (await self.context.storage()).get_event(access, conversation_id, event_id)
 
+    @idempotent
     async def delete(self, conversation_id: str, event_id: int, *, sender: str | None = None) -> Event:
         """Empty an event and append ``event:delete``; a second time does nothing more. Returns the tombstone.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 
 from conversation_kit.decisions import legs
@@ -17,6 +18,7 @@ from conversation_kit.domain.rules import require_present
 from conversation_kit.domain.scene import Needs
 from conversation_kit.domain.values.checks import check_object, check_seconds, check_text
 from conversation_kit.services.context import Service
+from conversation_kit.services.idempotent import idempotent
 from conversation_kit.services.iteration import every
 
 
@@ -40,6 +42,7 @@ class Legs(Service):
         await self.context.admins_only(self.principal, "legs.get", leg_id=leg_id)
         return await (await self.context.storage()).get_leg(self.application_id, leg_id)
 
+    @idempotent
     async def start(
         self,
         conversation_id: str,
@@ -57,6 +60,7 @@ class Legs(Service):
         """
         return await self._start(StartLeg(type, conversation_id, member_id, direction, sender or {}, to or {}, leg_id))
 
+    @idempotent
     async def knock(self, type: str, *, sender: JSONObject | None = None, to: JSONObject | None = None, leg_id: str | None = None) -> Leg:
         """Start the inbound leg of a knocker, who belongs to no conversation yet.
 
@@ -76,6 +80,7 @@ class Legs(Service):
         needs = Needs(members=_ids(command.member_id), legs=_ids(command.leg_id), live_legs=command.member_id is not None)
         return await self.change(legs.start, command, True, command.conversation_id, needs)
 
+    @idempotent
     async def update(
         self,
         leg_id: str,
@@ -104,6 +109,7 @@ class Legs(Service):
         check_seconds("duration", command.duration)
         return await self.change(legs.update, command, True, None, Needs(conversation_of=command.leg_id))
 
+    @idempotent
     async def move(self, leg_id: str, conversation_id: str, *, member_id: str | None = None) -> Leg:
         """Move a live leg into another conversation, or to another member, as a call that is put through.
 
@@ -126,10 +132,12 @@ class Legs(Service):
         return await self.change(partial(legs.move, old=old), command, True, command.conversation_id, needs)
 
     async def _detach(self, command: MoveLeg, old: Leg) -> None:
-        """Take a leg out of its conversation."""
+        """Take a leg out of its conversation, which is half of the change: it keeps no answer."""
         decision = partial(legs.detach, conversation_id=old.conversation_id)
-        await self.change(decision, command, True, old.conversation_id, Needs(members=_ids(old.member_id), legs=(old.id,)))
+        needs = Needs(members=_ids(old.member_id), legs=(old.id,))
+        await replace(self, claim=None).change(decision, command, True, old.conversation_id, needs)
 
+    @idempotent
     async def delete(self, leg_id: str) -> None:
         """Hang a live leg up (its status becomes ``completed``), or take an ended one off the list.
 

@@ -17,6 +17,7 @@ from conversation_kit.domain.reading import MAX_PAGE, Access, Page, Slice, membe
 from conversation_kit.domain.scene import Needs
 from conversation_kit.domain.values.checks import MAX_ATTACHED, check_object, check_text
 from conversation_kit.services.context import Service
+from conversation_kit.services.idempotent import idempotent
 from conversation_kit.services.iteration import every
 
 States: TypeAlias = MemberState | str | Iterable[MemberState | str] | None
@@ -62,6 +63,7 @@ class Members(Service):
         access = await self.context.access(self.principal, "members.get", conversation_id=conversation_id, member_id=member_id)
         return await (await self.context.storage()).get_member(access, conversation_id, member_id)
 
+    @idempotent
     async def invite(
         self,
         conversation_id: str,
@@ -93,6 +95,7 @@ class Members(Service):
         needs = self._needs(command, command.member_id_inviting)
         return await self.change(members.invite, command, free, command.conversation_id, needs)
 
+    @idempotent
     async def join(
         self,
         conversation_id: str,
@@ -130,6 +133,7 @@ class Members(Service):
         )
         return await self.change(members.join, command, free, command.conversation_id, needs)
 
+    @idempotent
     async def remove(
         self,
         conversation_id: str,
@@ -158,6 +162,7 @@ class Members(Service):
         )
         return await self.change(members.remove, command, free, command.conversation_id, needs)
 
+    @idempotent
     async def ban(
         self, conversation_id: str, *, user_id: str | None = None, user_name: str | None = None, reason: str | None = None
     ) -> Exclusion:
@@ -172,6 +177,7 @@ class Members(Service):
         needs = self._needs_of_exclusion(command.user_id, command.user_name)
         return await self.change(members.ban, command, True, command.conversation_id, needs)
 
+    @idempotent
     async def unban(self, conversation_id: str, *, user_id: str | None = None, user_name: str | None = None) -> bool:
         """Let a user who was banned or removed join again; ``False`` if nothing kept them out. Appends ``member:unbanned`` after a ban.
 

@@ -23,6 +23,7 @@ from conversation_kit.domain.values.names import check_name
 from conversation_kit.services.context import Service
 from conversation_kit.services.conversations import Conversations
 from conversation_kit.services.departures import leave_everywhere
+from conversation_kit.services.idempotent import idempotent
 from conversation_kit.services.iteration import every
 from conversation_kit.services.members import Members
 
@@ -32,6 +33,7 @@ logger = logging.getLogger("conversation_kit")
 class Users(Service):
     """An application's users."""
 
+    @idempotent
     async def create(
         self,
         name: str | None = None,
@@ -103,6 +105,7 @@ class Users(Service):
                 raise
         return await self.named(name)  # somebody else has created it meanwhile
 
+    @idempotent
     async def update(
         self,
         user_id: str,
@@ -123,6 +126,7 @@ class Users(Service):
         command = _checked(await self.before(_checked(asked)))
         return await self.change(users.update, command, free, None, self._needs(command.user_id))
 
+    @idempotent
     async def revoke_tokens(self, user_id: str, *, before: datetime | None = None) -> User:
         """Refuse from now on every token of a user that was made before ``before``, by default before now. For admins.
 
@@ -133,6 +137,7 @@ class Users(Service):
         decision = partial(users.revoke_tokens, since=before)
         return await self.change(decision, UpdateUser(user_id), True, None, self._needs(user_id))
 
+    @idempotent
     async def delete(self, user_id: str) -> None:
         """Remove a user, who leaves every conversation first. For admins. Raises ``user_not_found``."""
         await self.context.admins_only(self.principal, "users.delete", user_id=user_id)
@@ -161,6 +166,7 @@ class Users(Service):
         await storage.get_user(self.application_id, id=user_id)
         return await storage.newest_memberships(self.application_id, user_id, limit, self.context.clock(), conversation_ids)
 
+    @idempotent
     async def block(self, user_id: str, blocked_id: str) -> None:
         """Let a user get no invitations from another one; those that are there stay. Users block for themselves.
 
@@ -171,6 +177,7 @@ class Users(Service):
         check_ids(blocked_id=command.blocked_id)
         await self.change(users.block, command, free, None, self._needs(command.user_id, blocked_id=command.blocked_id))
 
+    @idempotent
     async def unblock(self, user_id: str, blocked_id: str) -> bool:
         """Let a user get invitations from another one again; ``False`` if they did. Users unblock for themselves. Raises ``Forbidden``."""
         free = await self.context.unrestricted(self.principal, "users.unblock", user_id=user_id)

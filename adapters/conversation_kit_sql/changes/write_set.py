@@ -10,11 +10,12 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from conversation_kit.domain.answers import Answer
 from conversation_kit.domain.errors import duplicate_name
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.models import Conversation, Exclusion, Leg, Member, Pointer, Receipt, ReceiptKind
 from conversation_kit.domain.scene import Changes, Scene
-from conversation_kit_sql.changes import removals
+from conversation_kit_sql.changes import answers, removals
 from conversation_kit_sql.changes.identity_map import MemberKey
 from conversation_kit_sql.changes.user_set import UserSet
 from conversation_kit_sql.database.compiled import run
@@ -47,9 +48,12 @@ class WriteSet:
     destroyed: list[tuple[str, int]] = field(default_factory=list)
     """Conversations that go, with the number of events that each of them has."""
     users: UserSet | None = None
+    answers: list[Answer] = field(default_factory=list)
 
     def add(self, changes: Changes[Any], scene: Scene, is_member: Callable[[MemberKey], bool]) -> None:
         """Note the changes of one decision on a scene."""
+        if changes.answers:
+            self.answers.extend(changes.answers)
         for leg in changes.legs:
             self.legs[leg.id] = leg
             self.removed_legs.pop(leg.id, None)
@@ -103,9 +107,11 @@ class WriteSet:
     ) -> bool:
         """Write it all, and return whether it is nothing but appended events and moved pointers. The known ones are known to have rows.
 
-        With ``in_doubt`` it may be committed, see ``run``. Raises ``duplicate_name``.
+        With ``in_doubt`` it may be committed, see ``run``. Raises ``duplicate_name`` and ``key_in_use``.
         """
         a = self.application_id
+        if self.answers:
+            answers.keep(connection, statements.tables.answer, a, self.answers)
         if self.new_conversations:
             self._flush_new(connection, statements)
         if self.users is not None:

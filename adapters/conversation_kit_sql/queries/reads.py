@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from conversation_kit.domain.answers import Answer
 from conversation_kit.domain.errors import RequestError, event_not_found, leg_not_found, member_not_found, user_not_found
 from conversation_kit.domain.events import Event, EventPage
 from conversation_kit.domain.models import Block, Conversation, Exclusion, Leg, Member, MemberState, Receipt, User
@@ -18,6 +19,7 @@ from conversation_kit_sql.database.compiled import run
 from conversation_kit_sql.database.dialects.finding import dialect_of
 from conversation_kit_sql.queries.event_pages import PageRead
 from conversation_kit_sql.queries.rows import (
+    answer_of,
     block_of,
     conversation_of,
     exclusion_of,
@@ -110,6 +112,13 @@ def get_user(connection: Connection, statements: Statements, application_id: str
     if not rows:
         raise user_not_found(id or name or "")
     return user_of(tuple(rows[0]))
+
+
+def get_answer(connection: Connection, statements: Statements, application_id: str, mark: str, now: datetime) -> Answer | None:
+    """See ``Storage.get_answer``."""
+    rows = statements.answer.found(connection, application_id, mark)
+    answer = answer_of(tuple(rows[0])) if rows else None
+    return answer if answer is not None and answer.expires_at > now else None
 
 
 def list_users(connection: Connection, statements: Statements, application_id: str, page: Page) -> Slice[User]:

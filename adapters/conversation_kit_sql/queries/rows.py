@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Row
 
+from conversation_kit.domain.answers import Answer
 from conversation_kit.domain.drafts import at_pointer, at_sequence
 from conversation_kit.domain.models import (
     Block,
@@ -31,6 +32,7 @@ LEGS = RowCodec(Leg, _tables.leg, finish={"history": tuple})
 RECEIPTS = RowCodec(Receipt, _tables.receipt)
 EXCLUSIONS = RowCodec(Exclusion, _tables.exclusion)
 BLOCKS = RowCodec(Block, _tables.block)
+ANSWERS = RowCodec(Answer, _tables.answer)
 
 CODECS: Mapping[type, RowCodec[Any]] = {
     Conversation: CONVERSATIONS,
@@ -40,17 +42,18 @@ CODECS: Mapping[type, RowCodec[Any]] = {
     Leg: LEGS,
     Exclusion: EXCLUSIONS,
     Block: BLOCKS,
+    Answer: ANSWERS,
 }
 
 # One by one, because they are called for every message.
 conversation_of, listed_conversation = CONVERSATIONS.decode, CONVERSATIONS.decode_once
 user_of, listed_user = USERS.decode, USERS.decode_once
 member_of, leg_of = MEMBERS.decode, LEGS.decode_once
-exclusion_of, block_of = EXCLUSIONS.decode, BLOCKS.decode
+exclusion_of, block_of, answer_of = EXCLUSIONS.decode, BLOCKS.decode, ANSWERS.decode_once
 only_moved_on = CONVERSATIONS.only_moved
 
 
-def to_row(model: Conversation | User | Member | Receipt | Leg | Exclusion | Block, **more: Any) -> dict[str, Any]:
+def to_row(model: Conversation | User | Member | Receipt | Leg | Exclusion | Block | Answer, **more: Any) -> dict[str, Any]:
     """Return the values of a row to insert; ``more`` are columns that the model does not have."""
     return {**CODECS[type(model)].encode(model), **more}
 

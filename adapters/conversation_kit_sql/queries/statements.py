@@ -92,6 +92,8 @@ class Statements:
         self.scene_events = select(event.c.id, event.c.data, messages).where(*of_log, event.c.id.in_(_list("ids")))
         self._events: dict[bool, Select[Any]] = {}
         self.pages = Pages(tables)
+        kept = [column for column in tables.answer.c if column.name != "application_id"]
+        self.answer = _one(_of(tables.answer).where(tables.answer.c.mark == bindparam("mark")).with_only_columns(*kept), "mark")
         self.epoch = CompiledStatement(lambda rows: select(tables.epoch.c.epoch), common=())
 
         columns = [column for column in receipt.c if column.name != "application_id"]

@@ -19,7 +19,7 @@ from sqlmodel import Field, SQLModel
 from conversation_kit.domain.models import ExclusionKind, LegStatus, MemberState, ReceiptKind
 from conversation_kit_sql.schema.column_types import Characters, Instant, Json, LaterObject, LongText, Word
 
-SCHEMA_VERSION = "conversation_kit_0003"
+SCHEMA_VERSION = "conversation_kit_0004"
 """The newest revision, which makes what these tables are. Revisions sort by their names."""
 
 _BY_KEY = {"sqlite_with_rowid": False}
@@ -43,6 +43,7 @@ class Tables:
     removal: Table
     epoch: Table
     spent: Table
+    answer: Table
 
 
 def _key(length: int = 64) -> Any:
@@ -243,6 +244,16 @@ def make_tables(prefix: str = "conversation_kit_", schema: str | None = None) ->
         __table_args__ = (Index(f"{prefix}spent_expires", "application_id", "expires_at"), _BY_KEY)
         application_id: str = _key(255)
         mark: str = _key()
+        expires_at: datetime = _instant(nullable=False)
+
+    class AnswerRow(Base, table=True):
+        __tablename__ = f"{prefix}answer"
+        __table_args__ = (Index(f"{prefix}answer_expires", "application_id", "expires_at"),)
+        application_id: str = _key(255)
+        mark: str = _key()
+        digest: str = _text(64)
+        result: str = Field(sa_type=LongText, nullable=False)
+        created: datetime = _instant(nullable=False)
         expires_at: datetime = _instant(nullable=False)
 
     by_name = {table.name.removeprefix(prefix): table for table in metadata.tables.values()}

@@ -10,8 +10,8 @@ export class Api {
     this.session = session;
   }
 
-  async #ask(method, path, body) {
-    const once = () => request(method, path, {body, token: this.session.token});
+  async #ask(method, path, body, key) {
+    const once = () => request(method, path, {body, key, token: this.session.token});
     try {
       return await once();
     } catch (error) {
@@ -78,8 +78,9 @@ export class Api {
     return this.#ask("GET", `${BASE}/conversations/${id}/events?page_size=${PAGE}&start_id=${startId}`);
   }
 
-  post(id, type, body) {
-    return this.#ask("POST", `${BASE}/conversations/${id}/events`, {type, body});
+  // With `key`, the same message may be sent again and again, and is in the log once.
+  post(id, type, body, key) {
+    return this.#ask("POST", `${BASE}/conversations/${id}/events`, {type, body}, key);
   }
 
   remove(id, eventId) {

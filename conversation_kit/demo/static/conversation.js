@@ -29,7 +29,7 @@ export class Conversation extends EventTarget {
     this.isLive = isLive;
     this.members = new Members(api.session);
     const onChange = () => this.#changed();
-    this.outbox = new Outbox(api, id, {newest: () => this.log.newest, onChange});
+    this.outbox = new Outbox(api, id, onChange);
     this.typing = new Typing({say: (type) => this.#say(type), onChange});
   }
 

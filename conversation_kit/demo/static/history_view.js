@@ -105,16 +105,11 @@ function* itemsOf(conversation, onDelete) {
   const {log, members} = conversation;
   const calls = conversation.calls;
   const {seenBy, lastOwn} = conversation;
-  const tags = new Set();
   let before; // the message above, if it belongs to the same breath
   let today;
   for (const event of log) {
     const item = itemOf(event, conversation, calls);
     if (!item) continue;
-    // A message that was sent twice, because an answer was lost, is one message.
-    const tag = event.type === "text" && event.body?.tag && `${event.from} ${event.body.tag}`;
-    if (tag && tags.has(tag)) continue;
-    if (tag) tags.add(tag);
     const date = day(event.timestamp);
     if (date !== today) {
       yield {key: `day ${date}`, signature: date, build: () => element("li", {class: "day"}, element("span", {text: date}))};

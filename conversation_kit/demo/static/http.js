@@ -11,7 +11,7 @@ export class Refusal extends Error {
 
   // Whether the same request may be granted later.
   get isPassing() {
-    return this.status >= 500 || this.status === 429;
+    return this.status >= 500 || this.status === 429 || this.code === "http:error:idempotency-in-flight";
   }
 }
 
@@ -19,9 +19,10 @@ export class Cut extends Error {
   isPassing = true;
 }
 
-export async function request(method, path, {body, token} = {}) {
+export async function request(method, path, {body, token, key} = {}) {
   const headers = {Accept: "application/json"};
   if (token) headers.Authorization = `Bearer ${token}`;
+  if (key) headers["Idempotency-Key"] = key;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer, text;
   try {

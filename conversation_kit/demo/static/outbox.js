@@ -7,11 +7,10 @@ export class Outbox {
   #sending = false;
   #retry = new Retry(() => this.flush());
 
-  // `newest()` is the highest id that the page knows; `onChange()` is called whenever an entry has changed.
-  constructor(api, id, {newest, onChange}) {
+  // `onChange()` is called whenever an entry has changed.
+  constructor(api, id, onChange) {
     this.api = api;
     this.id = id;
-    this.newest = newest;
     this.onChange = onChange;
     // Of this tab only, so that two tabs do not both send what was left.
     this.key = `outbox ${api.session.role} ${id}`;
@@ -62,14 +61,9 @@ export class Outbox {
   // Whether to go on with the next one.
   async #send(entry) {
     try {
-      // When an answer was lost nobody knows whether the message was not: the log is asked before it is sent once more.
-      if (entry.after !== undefined && (await this.#isInLog(entry))) {
-        this.#mark(entry, "sent");
-        return true;
-      }
-      entry.after ??= this.newest();
       this.#mark(entry, "sending");
-      await this.api.post(this.id, "text", {text: entry.text, tag: entry.tag});
+      // When an answer is lost nobody knows whether the message is: by its key the server knows it again.
+      await this.api.post(this.id, "text", {text: entry.text, tag: entry.tag}, entry.tag);
       this.#retry.succeeded();
       this.#mark(entry, "sent");
       return true;
@@ -81,15 +75,6 @@ export class Outbox {
       }
       this.#mark(entry, "failed", error.message);
       return true;
-    }
-  }
-
-  async #isInLog({after, tag}) {
-    for (let start = after + 1; ;) {
-      const page = await this.api.eventsFrom(this.id, start);
-      if (page.some((event) => event.body?.tag === tag)) return true;
-      if (page.length < 100) return false;
-      start = Number(page.at(-1).id) + 1;
     }
   }
 

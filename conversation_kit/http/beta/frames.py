@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from pydantic import Field, ValidationError
@@ -12,16 +13,18 @@ from conversation_kit.http.beta.links import Links
 from conversation_kit.http.beta.schemas.bodies import EventBody
 from conversation_kit.http.serving.errors import invalid_body
 from conversation_kit.http.serving.request import Request
+from conversation_kit.services.idempotency_keys import IdempotencyKey
 
 EVENTS: Final = "getEvents"
 """The operation that every live stream is an instance of, a user's feed too."""
 
 
 class Frame(EventBody):
-    """A frame of a client: an event, its conversation where that is not plain, and a mark by which the client knows the answer."""
+    """A frame of a client: an event, its conversation where that is not plain, and marks by which its answer and its repeats are known."""
 
     conversation_id: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     tid: Annotated[str, Field(max_length=255)] | int | None = None
+    idempotency_key: str | None = None
 
 
 class Frames:
@@ -37,19 +40,24 @@ class Frames:
         """Create the event of a frame, and return what to answer: an error, too, has the ``rid`` of the frame."""
         request = self._request
         rid: str | int | None = None
+        key: IdempotencyKey | None = None
         try:
             rid, conversation_id, frame = self._parse(text)
-            event = await request.kit.events.create(conversation_id, frame.type, frame.body, sender=frame.sender, to=frame.to)
+            if frame.idempotency_key is not None:
+                key = IdempotencyKey(frame.idempotency_key, f"POST {Links.events_path(conversation_id)}")
+            event = await replace(request.kit, key=key).events.create(
+                conversation_id, frame.type, frame.body, sender=frame.sender, to=frame.to
+            )
         except Exception as error:
             if isinstance(error, _Unreadable):
                 rid, error = error.rid, error.error
             request.mount.refusals.note(error, "createEvent", request.kit.principal)
             response: dict[str, Any] = from_json(request.mount.answer_error(error, request.path).body)
             return {"rid": rid, **response}
-        if event.id is None:
-            return {"rid": rid, "timestamp": event.fields["timestamp"]}
-        href = request.links.event(event.conversation_id, event.id)
-        return {"rid": rid, "id": str(event.id), "timestamp": event.fields["timestamp"], "href": href}
+        answer: dict[str, Any] = {"rid": rid, "timestamp": event.fields["timestamp"]}
+        if event.id is not None:
+            answer |= {"id": str(event.id), "href": request.links.event(event.conversation_id, event.id)}
+        return answer if key is None or not key.is_replayed else {**answer, "replayed": True}
 
     def _parse(self, text: bytes) -> tuple[str | int | None, str, Frame]:
         rid: str | int | None = None

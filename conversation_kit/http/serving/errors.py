@@ -21,7 +21,6 @@ from conversation_kit.domain.errors import (
     Rejected,
     RequestError,
     StorageUnavailable,
-    TooManyRequests,
     Unauthenticated,
 )
 from conversation_kit.http.serving.response import Response
@@ -30,6 +29,8 @@ logger = logging.getLogger("conversation_kit")
 
 STATUS_OF_CODE = {
     "http:error:capacity": 503,
+    "http:error:idempotency-in-flight": 409,
+    "http:error:idempotency-mismatch": 422,
     "http:error:method-not-allowed": 405,
     "http:error:not-acceptable": 406,
     "http:error:payload-too-large": 413,
@@ -134,7 +135,7 @@ def _explain(error: Exception, path: str) -> tuple[Problem, Mapping[str, str] | 
         if isinstance(error, Unauthenticated):
             headers["WWW-Authenticate"] = "Bearer"
         seconds: int | None = None
-        if isinstance(error, TooManyRequests):
+        if error.retry_after is not None:
             seconds = max(math.ceil(error.retry_after), 1)
             headers["Retry-After"] = str(seconds)
         fields = error.fields if isinstance(error, InvalidInput) else {}

@@ -22,11 +22,20 @@ ERRORS = {
     "405": "The path takes other methods; `Allow` names them.",
     "406": "What there is here is a stream: accept `text/event-stream`.",
     "408": "The body takes too long to arrive.",
+    "409": "The first request with this idempotency key is still under way; `Retry-After` says when to try again.",
     "413": "The body is too long.",
+    "422": "The idempotency key was used for another request.",
     "415": "The body is not JSON.",
     "429": "More than a limit allows, and nothing was stored; `Retry-After` says when to try again.",
     "503": "The storage or a hook of this server cannot answer now, and nothing was stored; try again.",
     "504": "The storage was lost while it stored this: it has happened or not.",
+}
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Marks repeats of a request: they get the first answer, with `Idempotent-Replayed: true`, and nothing happens twice.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
 PATH_ID = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f-\x9f/]+$"}
 """Shape of what a path names, as the routing takes it."""
@@ -72,14 +81,18 @@ def document(api: API, *, prefix: str = "", server: str | None = None) -> dict[s
 def _operation(api: API, operation: Operation, schemas: dict[tuple[str, str], Any]) -> dict[str, Any]:
     statuses = {"400", "401", "403", "405", "503", *(str(status) for status in operation.errors)}
     if operation.method != "GET":
-        statuses.add("504")
+        statuses |= {"409", "422", "504"}
     made: dict[str, Any] = {
         "operationId": operation.id,
         "tags": [operation.tag],
         **({"x-extension": True} if operation.extension else {}),
         "summary": operation.summary,
         **({"description": operation.description} if operation.description else {}),
-        "parameters": [*_path_parameters(api, operation.path), *(_query_parameter(api, name, operation) for name in operation.query)],
+        "parameters": [
+            *_path_parameters(api, operation.path),
+            *(_query_parameter(api, name, operation) for name in operation.query),
+            *([deepcopy(IDEMPOTENCY_KEY)] if operation.method != "GET" else []),
+        ],
         "responses": {str(operation.status): _response("Done.", schemas[(operation.id, "serialization")], operation.media_type)},
     }
     if operation.body is not None:

@@ -20,6 +20,7 @@ from conversation_kit.http.serving.query import parse_event_range, parse_page, p
 from conversation_kit.http.serving.refusals import Refusals
 from conversation_kit.http.serving.response import Response
 from conversation_kit.services.client import Client
+from conversation_kit.services.idempotency_keys import IdempotencyKey
 
 B = TypeVar("B", bound=Body)
 L = TypeVar("L")
@@ -48,6 +49,14 @@ def headers_of(scope: Scope) -> Mapping[bytes, bytes]:
 def wants_stream(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
     """Tell whether a request is a GET that accepts server-sent events."""
     return scope.get("method") == "GET" and b"text/event-stream" in headers.get(b"accept", b"").lower()
+
+
+def idempotency_key_of(headers: Mapping[bytes, bytes], method: str, path: str) -> IdempotencyKey | None:
+    """Return the idempotency key of a request that changes something, for its method and path. Raises ``InvalidInput``."""
+    value = headers.get(b"idempotency-key")
+    if value is None or method == "GET":
+        return None
+    return IdempotencyKey(value.decode("latin-1"), f"{method} {path}", "Idempotency-Key")
 
 
 class Mount:

@@ -37,6 +37,10 @@ class Response:
         """Make an answer with a JSON value."""
         return cls(to_json(value), status, headers)
 
+    def with_header(self, name: str, value: str) -> Response:
+        """Return the same response with one more header."""
+        return Response(self.body, self.status, {**(self.headers or {}), name: value}, self.content_type)
+
     async def send(self, send: Send, *, head: bool = False) -> None:
         """Send it; for HEAD without the body."""
         await send(self.start())

@@ -14,6 +14,7 @@ from conversation_kit.testing.storage.guarantees.scenes import ScenesContract
 from conversation_kit.testing.storage.guarantees.transactions import TransactionsContract
 from conversation_kit.testing.storage.guarantees.user_changes import UserChangesContract
 from conversation_kit.testing.storage.nouns.access import AccessContract
+from conversation_kit.testing.storage.nouns.answers import AnswersContract
 from conversation_kit.testing.storage.nouns.bodies import BodiesContract
 from conversation_kit.testing.storage.nouns.conversations import ConversationsContract
 from conversation_kit.testing.storage.nouns.events import EventsContract
@@ -43,6 +44,7 @@ class StorageContract(
     UserChangesContract,
     IsolationContract,
     DecisionsContract,
+    AnswersContract,
     SpendingContract,
     BodiesContract,
     ValuesContract,
