@@ -85,7 +85,7 @@ def status_of(error: RequestError) -> int:
 class Problem:
     """Description of what went wrong with a request at ``path``; ``fields`` is what is wrong with which field.
 
-    ``retry_after`` is in how many seconds a limit allows it.
+    ``retry_after`` is in how many seconds the same request may go well, if that is known.
     """
 
     status: int

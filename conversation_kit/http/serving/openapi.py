@@ -35,7 +35,13 @@ IDEMPOTENCY_KEY = {
     "in": "header",
     "required": False,
     "description": "Marks repeats of a request: they get the first answer, with `Idempotent-Replayed: true`, and nothing happens twice.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 255,
+        "pattern": "^[!-~]+$",
+        "examples": ["6f1d7c0e-6d0f-4b0e-9d5e-0f6c3c1b7a52"],
+    },
 }
 PATH_ID = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f-\x9f/]+$"}
 """Shape of what a path names, as the routing takes it."""

@@ -53,8 +53,8 @@ def test_the_answers_are_what_the_document_says(case: Any) -> None:
 
 
 def is_beyond_schemas(response: Any) -> bool:
-    """Whether a refusal is for the present state (a name that is taken), or for a limit or a header that no JSON Schema can tell."""
-    if response.status_code == 406:
+    """Whether a refusal is for the present state (a name or a key is taken), or for a limit or header that no JSON Schema can tell."""
+    if response.status_code in (406, 422):
         return True
     if response.status_code != 400:
         return False
