@@ -21,6 +21,7 @@ from conversation_kit.http.serving.long_answers import PIECE, LongAnswer, Outgoi
 from conversation_kit.http.serving.mounting import Middleware, Mountable, Receive, Scope, Send, from_litestar, inner_path
 from conversation_kit.http.serving.origins import check_origin, check_public_url
 from conversation_kit.http.serving.pages import Pages
+from conversation_kit.http.serving.probes import Probes
 from conversation_kit.http.serving.query import check_parameters, parse_query
 from conversation_kit.http.serving.rate_fields import with_rate_fields
 from conversation_kit.http.serving.refusals import Refusals
@@ -114,7 +115,8 @@ class ServedAPI:
         self._public = None if public_url is None else (public_url, api.links(public_url))
         self._bases = lru_cache(maxsize=REMEMBERED_BASES)(self._base_and_links)
         self._make_links = api.links
-        self._routes = Routes(api.operations, Pages(api).by_path if resources.docs else None)
+        pages = Pages(api).by_path if resources.docs else {}
+        self._routes = Routes(api.operations, {**pages, **Probes(self._context.storage).by_path})
         self._parameters = {one.id: frozenset({*one.query, *one.stream_query, *resources.host_parameters}) for one in api.operations}
 
     async def http(self, scope: Scope, receive: Receive, send: Send) -> None:

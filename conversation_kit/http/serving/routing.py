@@ -11,9 +11,9 @@ from conversation_kit.http.serving.api import Operation
 from conversation_kit.http.serving.errors import HTTPError
 from conversation_kit.http.serving.mounting import inner_path
 from conversation_kit.http.serving.query import REMEMBERED
-from conversation_kit.http.serving.response import Response
+from conversation_kit.http.serving.response import Reply, Response
 
-Page: TypeAlias = Callable[[str], Response]
+Page: TypeAlias = Callable[[str], Reply]
 """Makes an answer that anybody gets, of the base of all hrefs."""
 
 
