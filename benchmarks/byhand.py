@@ -14,12 +14,13 @@ from starlette.routing import Match, Route
 
 from conversation_kit import ConversationKit, HostAuthenticator
 from conversation_kit.hooks.receivers import Hub
+from conversation_kit.http.app import headers_of
 from conversation_kit.http.beta.api import BETA
 from conversation_kit.http.beta.links import Links
 from conversation_kit.http.serving.mounting import Message, Scope
 from conversation_kit.http.serving.query import parse_query
 from conversation_kit.http.serving.refusals import Refusals
-from conversation_kit.http.serving.request import Mount, headers_of
+from conversation_kit.http.serving.request import Mount
 from conversation_kit.http.serving.request import Request as KitRequest
 from conversation_kit.http.serving.response import Response as KitResponse
 from conversation_kit.http.serving.routing import Routes

@@ -21,12 +21,13 @@ from conversation_kit.domain.drafts import Draft
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.scene import Changes, Needs, Scene
 from conversation_kit.domain.values.times import now
+from conversation_kit.http.app import headers_of
 from conversation_kit.http.beta.api import BETA
 from conversation_kit.http.beta.links import Links
 from conversation_kit.http.beta.schemas.bodies import EventBody
 from conversation_kit.http.serving.base_url import base_url
 from conversation_kit.http.serving.refusals import Refusals
-from conversation_kit.http.serving.request import Mount, Request, headers_of
+from conversation_kit.http.serving.request import Mount, Request
 from conversation_kit.http.serving.response import Response
 from conversation_kit.http.serving.routing import Routes
 from conversation_kit.services.events import Events

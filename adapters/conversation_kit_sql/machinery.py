@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from conversation_kit_sql.changes.scene_cache import NoSceneCache, SceneCache
 from conversation_kit_sql.database.compiled import fastest, plain
 from conversation_kit_sql.queries.page_cache import NoPageCache, PageCache
 from conversation_kit_sql.workers.executor import ALONE, Grouping
@@ -21,9 +20,10 @@ class Machinery:
     """Number of reads and of writes that go together."""
     prepare: Callable[[Connection], Connection]
     """Gives a connection the way in which its statements are run."""
-    make_scene_cache: Callable[[], SceneCache]
+    remembers_scenes: bool
+    """Whether a group of writes goes without looking up again what the last one saw, where the database lets it."""
     make_page_cache: Callable[[], PageCache]
 
 
-FAST = Machinery(Grouping(), fastest, SceneCache, PageCache)
-PLAIN = Machinery(ALONE, plain, NoSceneCache, NoPageCache)
+FAST = Machinery(Grouping(), fastest, True, PageCache)
+PLAIN = Machinery(ALONE, plain, False, NoPageCache)

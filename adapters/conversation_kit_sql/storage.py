@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -27,7 +27,8 @@ from conversation_kit_sql.changes.indirect import resolved
 from conversation_kit_sql.changes.removals import Removals
 from conversation_kit_sql.changes.spending import SpendUnit
 from conversation_kit_sql.changes.within import HasCompany, accompany, unaccompanied
-from conversation_kit_sql.database.database import Database, EngineSource, is_in_memory, url_of
+from conversation_kit_sql.database.database import Database
+from conversation_kit_sql.database.engine import EngineSource, is_in_memory, url_of
 from conversation_kit_sql.database.opening_errors import opening
 from conversation_kit_sql.host.after_commit import SignalSender
 from conversation_kit_sql.host.checks import HostChecks
@@ -134,8 +135,8 @@ class SQLStorage(SQLMethods):
             return
         self._database = database
         self._removals = Removals(self._tables, database)
-        self._commits = Commits(self._statements, self._removals, database, self._machinery.make_scene_cache())
-        self._executor = Executor(database, self._commits.commit, self._removals.spare, self._machinery.grouping)
+        self._commits = Commits(self._statements, self._removals, database, remembers_scenes=self._machinery.remembers_scenes)
+        self._executor = Executor(database, self._commits.commit, self._removals, self._machinery.grouping)
         if database.is_shared:
             # Data in memory stay as long as this object does.
             weakref.finalize(self, database.dispose)
@@ -204,7 +205,7 @@ class SQLStorage(SQLMethods):
         result: T = await self._run.write(WorkUnit(lambda connection: write(connection, self._statements, *args, **kwargs)))
         return result
 
-    async def change(
+    def change(
         self,
         application_id: str,
         conversation_id: str | None,
@@ -212,12 +213,14 @@ class SQLStorage(SQLMethods):
         decide: Decide[T],
         *,
         within: Within | None = None,
-    ) -> Changes[T]:
+    ) -> Coroutine[Any, Any, Changes[T]]:
         """See ``Storage.change``. A change to which ``within`` adds something leaves its group for a transaction of its own."""
         if needs.user_of is not None or needs.conversation_of is not None:
             change = partial(self._change, application_id, within)
-            return await resolved(self._glance, change, application_id, conversation_id, needs, decide)
-        return await self._change(application_id, within, conversation_id, needs, decide)
+            return resolved(self._glance, change, application_id, conversation_id, needs, decide)
+        if within is not None:
+            return self._change(application_id, within, conversation_id, needs, decide)
+        return self._run.write(ChangeUnit(application_id, conversation_id, needs, decide))
 
     async def _change(
         self, application_id: str, within: Within | None, conversation_id: str | None, needs: Needs, decide: Decide[T]

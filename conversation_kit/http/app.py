@@ -25,7 +25,7 @@ from conversation_kit.http.serving.probes import Probes
 from conversation_kit.http.serving.query import check_parameters, parse_query
 from conversation_kit.http.serving.rate_fields import with_rate_fields
 from conversation_kit.http.serving.refusals import Refusals
-from conversation_kit.http.serving.request import Disconnected, Mount, Request, headers_of, idempotency_key_of, wants_stream
+from conversation_kit.http.serving.request import Disconnected, Mount, Request, idempotency_key_of, wants_stream
 from conversation_kit.http.serving.response import Reply, Response
 from conversation_kit.http.serving.routing import Routes, Target
 from conversation_kit.ports import Authenticator
@@ -244,6 +244,11 @@ class ServedAPI:
         if len(self._seen) >= SEEN_USERS:
             self._seen.clear()
         self._seen.add((principal.application_id, principal.user_name))
+
+
+def headers_of(scope: Scope) -> Mapping[bytes, bytes]:
+    """Return the headers of a request by their names, in lower case; of one that comes several times the first."""
+    return dict(reversed(scope["headers"]))
 
 
 async def _nobody(scope: Scope, receive: Receive, send: Send) -> None:

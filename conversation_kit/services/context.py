@@ -223,24 +223,20 @@ class KitContext:
         decided = partial(decide, needs, decision, command, actor, moment)
         if claim is not None:
             decided = partial(decide_once, claim, moment.now, decided)
-        write: Callable[..., Awaitable[Changes[T]]] = partial(storage.change, application_id, conversation_id, needs, decided)
-        return (await self._commit(write, (application_id, conversation_id))).result
-
-    async def _commit(self, write: Callable[..., Awaitable[Changes[T]]], conversation: tuple[str, str | None]) -> Changes[T]:
-        """Write, with what the host wants done within, and announce what was changed. A caller that goes away stops neither."""
         within = self.within.beside() if self.within.registrations else None
         bus = self.bus
         is_heard = bus.dispatchers or bus.broker is not None
-        if within is None and not self.hub.registrations and not (is_heard and self._is_followed(conversation)):
-            # Nothing is left to do after the commit, and whether it happens is for the storage to see to.
-            changes = await write()
-            if (bus.dispatchers or bus.broker is not None) and self.announce is None:
-                bus.publish(changes.signals)  # to other processes, and to who has come meanwhile
-            return changes
-        if current_bounds() is not None:
-            # A function of the host that is out of time begins nothing more.
-            await anyio.lowlevel.checkpoint_if_cancelled()
-        return await undisturbed(partial(self._commit_and_tell, write, within))
+        if within is not None or self.hub.registrations or (is_heard and self._is_followed((application_id, conversation_id))):
+            if current_bounds() is not None:
+                # A function of the host that is out of time begins nothing more.
+                await anyio.lowlevel.checkpoint_if_cancelled()
+            write: Callable[..., Awaitable[Changes[T]]] = partial(storage.change, application_id, conversation_id, needs, decided)
+            return (await undisturbed(partial(self._commit_and_tell, write, within))).result
+        # Nothing is left to do after the commit, and whether it happens is for the storage to see to.
+        changes = await storage.change(application_id, conversation_id, needs, decided)
+        if (bus.dispatchers or bus.broker is not None) and self.announce is None:
+            bus.publish(changes.signals)  # to other processes, and to who has come meanwhile
+        return changes.result
 
     def _is_followed(self, conversation: tuple[str, str | None] | None) -> bool:
         """Tell whether somebody who listens has to be told of the conversation at once, or after the host's commit."""

@@ -62,7 +62,7 @@ def rows_known_as_held(storage: SQLStorage) -> MutableMapping[Row, float]:
 
 def is_nothing_remembered(storage: SQLStorage) -> bool:
     """Whether no scene is kept from the last write."""
-    return not storage._commits.scenes._kept
+    return not database_of(storage).note
 
 
 @contextmanager
@@ -84,14 +84,15 @@ async def until_write_begun(storage: SQLStorage) -> None:
 
 def commits_that_wait(storage: SQLStorage) -> tuple[threading.Event, threading.Event]:
     """Let all commits wait from now on. The first event is set when one begins, the second one lets them go on."""
-    commit, begun, go = storage._run._commit, threading.Event(), threading.Event()
+    queue, begun, go = storage._run._queues_here().writes, threading.Event(), threading.Event()
+    commit = queue._work
 
     def wait(batch: Any) -> None:
         begun.set()
         go.wait(30)
         commit(batch)
 
-    storage._run._commit = wait
+    queue._work = wait
     return begun, go
 
 
@@ -112,7 +113,7 @@ def removing(storage: SQLStorage) -> Rows:
 
 def spare_time_of(storage: SQLStorage) -> Callable[[], bool]:
     """What the thread that writes does while there is nothing to write."""
-    return storage._run._use_spare_time
+    return storage._removals.step
 
 
 def size_of(cache: PageCache) -> int:

@@ -22,6 +22,9 @@ from conversation_kit_sql.queries.rows import caller_of, conversation_of, exclus
 from conversation_kit_sql.queries.statements import Statements
 from conversation_kit_sql.workers.work_queue import Job
 
+MOST_REMEMBERED = 4096
+"""Number of conversations, of members, and of callers of one application that a group may know from the last one."""
+
 
 @immutable
 class ChangeUnit:
@@ -92,7 +95,7 @@ def _together(
     """Decide on one application's plain changes one after the other, reading and writing once for all of them."""
     units: list[ChangeUnit] = [job.unit for job in jobs]
     working = scenes.pop(application_id, None)
-    if working is None:
+    if working is None or max(len(working.conversations), len(working.members), len(working.asked)) > MOST_REMEMBERED:
         working = IdentityMap()
     _look(connection, statements, application_id, units, working)
     pending = WriteSet(application_id)
@@ -109,11 +112,11 @@ def _together(
         if is_new and len(jobs) > 1:
             newcomers.append((job, changes, scene))
             continue
-        pending.add(changes, scene, working.members.__contains__)
         if scene.conversation is not None:
             working.apply(scene.conversation.id, changes)
         else:
             working.apply_users(changes)
+        pending.add(changes, scene)
         outcomes.append((job, changes, None))
     if newcomers:
         outcomes += _admit(connection, statements, newcomers, pending)
@@ -143,7 +146,7 @@ def _admit(
             outcomes.append((job, None, duplicate_name(*lost)))
             continue
         taken.update(those)
-        pending.add(changes, scene, lambda key: False)
+        pending.add(changes, scene)
         outcomes.append((job, changes, None))
     return outcomes
 
@@ -157,7 +160,7 @@ def _alone(connection: Connection, statements: Statements, job: Job[Any]) -> Out
     except Exception as error:
         return job, None, error
     pending = WriteSet(unit.application_id)
-    pending.add(changes, scene, lambda key: scene.member(key[1]) is not None)
+    pending.add(changes, scene)
     pending.flush(connection, statements, known_legs={leg.id for leg in scene.legs})
     return job, changes, None
 
@@ -202,28 +205,29 @@ def _look(connection: Connection, statements: Statements, application_id: str, u
             ids.add((needs.user_id,))
         elif needs.user_name is not None:
             names.add((needs.user_name,))
-    locks = statements.lock_conversations.bind_padded(connection, sorted(conversations), application_id)
-    # Those acted upon are held, so that nobody renames or deletes a user who is just about to join. They may be the callers too, who are
-    # looked up after that, for this may have waited for somebody who did.
-    holds = statements.hold_users.bind_padded(connection, sorted(ids - locked), application_id)
-    holds += statements.hold_users_named.bind_padded(connection, sorted(names - locked_names), application_id)
-    if locked or locked_names:
-        # Those that are changed come first, or two processes might both hold a user that they are going to change.
-        changed = statements.lock_users.bind_padded(connection, sorted(locked), application_id)
-        holds = [*changed, *statements.lock_users_named.bind_padded(connection, sorted(locked_names), application_id), *holds]
-    looks = statements.callers.bind_padded(connection, sorted(callers), application_id)
-    found = iter(run(connection, [*locks, *holds, *looks]))
-    working.asked |= callers
-    for row in chain.from_iterable(islice(found, len(locks))):
-        conversation = conversation_of(tuple(row))
-        working.conversations[conversation.id] = conversation
-    for row in chain.from_iterable(islice(found, len(holds))):
-        working.add_user(user_of(tuple(row)))
-    for row in chain.from_iterable(found):
-        user, member = caller_of(tuple(row))
-        working.callers[user.name] = user
-        if member is not None:
-            working.add_member(member)
+    if conversations or callers or ids or names or locked or locked_names:
+        locks = statements.lock_conversations.bind_padded(connection, sorted(conversations), application_id)
+        # Those acted upon are held, so that nobody renames or deletes a user who is just about to join. They may be the callers too, who
+        # are looked up after that, for this may have waited for somebody who did.
+        holds = statements.hold_users.bind_padded(connection, sorted(ids - locked), application_id)
+        holds += statements.hold_users_named.bind_padded(connection, sorted(names - locked_names), application_id)
+        if locked or locked_names:
+            # Those that are changed come first, or two processes might both hold a user that they are going to change.
+            changed = statements.lock_users.bind_padded(connection, sorted(locked), application_id)
+            holds = [*changed, *statements.lock_users_named.bind_padded(connection, sorted(locked_names), application_id), *holds]
+        looks = statements.callers.bind_padded(connection, sorted(callers), application_id)
+        found = iter(run(connection, [*locks, *holds, *looks]))
+        working.asked |= callers
+        for row in chain.from_iterable(islice(found, len(locks))):
+            conversation = conversation_of(tuple(row))
+            working.conversations[conversation.id] = conversation
+        for row in chain.from_iterable(islice(found, len(holds))):
+            working.add_user(user_of(tuple(row)))
+        for row in chain.from_iterable(found):
+            user, member = caller_of(tuple(row))
+            working.callers[user.name] = user
+            if member is not None:
+                working.add_member(member)
     _look_for_members(connection, statements, application_id, working, units)
 
 

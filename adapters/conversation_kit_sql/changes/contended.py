@@ -46,11 +46,6 @@ class ContendedConversations:
         """Forget a place whose changes went through."""
         self.failed.pop(place, None)
 
-    def parted(self, jobs: Sequence[Job[Any]]) -> tuple[Sequence[Job[Any]], Mapping[Place, Sequence[Job[Any]]]]:
-        """Part the changes that go together from those of each place that go alone."""
-        contended_jobs = by_place(job for job in jobs if place_of(job) in self.failed)
-        return [job for job in jobs if place_of(job) not in self.failed], contended_jobs
-
     def hurried(self, connection: Connection, place: Place) -> AbstractContextManager[None]:
         """Let the statements of the block, in a transaction, stand in line for a lock no longer than it takes to see that it is held."""
         known = time.monotonic() < self.failed.get(place, -TRUST_SECONDS) + TRUST_SECONDS

@@ -12,15 +12,15 @@ from sqlalchemy import Connection
 
 from conversation_kit.domain.errors import StorageUnavailable
 from conversation_kit.domain.scene import Changes
-from conversation_kit_sql.changes.apply import ChangeUnit, Outcome, carry_out
-from conversation_kit_sql.changes.contended import ALONE_SECONDS, ContendedConversations, Place, by_place
+from conversation_kit_sql.changes.apply import ChangeUnit, carry_out
+from conversation_kit_sql.changes.contended import ALONE_SECONDS, ContendedConversations, Place, by_place, place_of
 from conversation_kit_sql.changes.locked import LockedConversations
 from conversation_kit_sql.changes.removals import Removals
-from conversation_kit_sql.changes.scene_cache import SceneCache
 from conversation_kit_sql.changes.spending import SpendUnit, commit_spends
 from conversation_kit_sql.database.database import Database
-from conversation_kit_sql.database.errors import UNAVAILABLE, is_locked, to_tell, unknown_outcome
-from conversation_kit_sql.database.retry import patiently
+from conversation_kit_sql.database.errors import UNAVAILABLE, is_locked, to_tell, unavailable, unknown_outcome
+from conversation_kit_sql.database.retry import Tries
+from conversation_kit_sql.database.write_lock import LOCK_SECONDS, overdue
 from conversation_kit_sql.queries.statements import Statements
 from conversation_kit_sql.workers.work_queue import Job
 
@@ -36,7 +36,8 @@ class WorkUnit:
 class Commits:
     """Committer of batches of writes, which settles their jobs. Used by one thread at a time.
 
-    It begins the transactions of ``database``.
+    It begins the transactions of ``database``. With ``remembers_scenes`` a group need not read what the last one saw and wrote, if the
+    database can tell that this still holds.
     """
 
     def __init__(
@@ -44,39 +45,61 @@ class Commits:
         statements: Statements,
         removals: Removals,
         database: Database,
-        scenes: SceneCache,
+        *,
+        remembers_scenes: bool,
     ) -> None:
         self._statements = statements
         self._removals = removals
         self._database = database
         self.locked = LockedConversations(statements)
         self.contended = ContendedConversations()
-        self.scenes = scenes
+        self._remembers_scenes = remembers_scenes
 
     def commit(self, batch: Sequence[Job[Any]]) -> None:
         """Carry out a batch: all changes of conversations in one transaction, all others in one, all that is spent in one, the rest alone.
 
         Changes of conversations in which somebody holds a row come last of the changes, those of each in a transaction of its own.
+        Raises ``StorageUnavailable``, of jobs that are not settled.
         """
-        changes: Sequence[Job[Any]] = [job for job in batch if isinstance(job.unit, ChangeUnit)]
-        contended_jobs: Mapping[Place, Sequence[Job[Any]]] = {}
-        if self.contended.failed:
-            changes, contended_jobs = self.contended.parted(changes)
+        writer = self._database.writer
+        if not writer.acquire(timeout=LOCK_SECONDS):
+            raise overdue()
+        try:
+            self._commit(batch)
+        except Exception:
+            with unavailable():
+                raise
+        finally:
+            writer.release()
+
+    def _commit(self, batch: Sequence[Job[Any]]) -> None:
+        in_conversations: list[Job[Any]] = []
+        others: list[Job[Any]] = []
+        contended: list[Job[Any]] = []
+        spends: list[Job[Any]] = []
+        works: list[Job[Any]] = []
+        for job in batch:
+            unit = job.unit
+            if not isinstance(unit, ChangeUnit):
+                (spends if isinstance(unit, SpendUnit) else works).append(job)
+            elif self.contended.failed and place_of(job) in self.contended:
+                contended.append(job)
+            else:
+                (others if unit.conversation_id is None else in_conversations).append(job)
         # Apart, for the first hold users for each other while the others change them: together they could wait for another process in turn.
-        in_conversations = [job for job in changes if job.unit.conversation_id is not None]
-        others = [job for job in changes if job.unit.conversation_id is None]
-        for group in (in_conversations, others):
-            if group:
-                self._commit_changes(group)
-        if contended_jobs:
-            self._commit_apart(contended_jobs)
-        spends = [job for job in batch if isinstance(job.unit, SpendUnit)]
+        if in_conversations:
+            self._commit_changes(in_conversations)
+        if others:
+            self._commit_changes(others)
+        if contended:
+            self._commit_apart(by_place(contended))
         if spends:
             commit_spends(spends, self._database.writing, self._statements.tables.spent)
-        for job in batch:
-            if isinstance(job.unit, WorkUnit):
-                self._commit_work(job)
-        self._removals.beside()
+        for job in works:
+            self._commit_work(job)
+        self._database.written += len(batch)
+        if self._removals.due <= time.monotonic():
+            self._removals.beside()
 
     def _commit_changes(self, jobs: Sequence[Job[Any]], contended_place: Place | None = None) -> None:
         """Carry out changes in one transaction; with ``contended_place`` they are all there, and wait for locks a moment only."""
@@ -86,42 +109,49 @@ class Commits:
                 return
         decided = False
 
-        def decide() -> None:
+        def in_doubt() -> None:
             nonlocal decided
             decided = True
 
-        def attempt() -> list[Outcome]:
-            nonlocal decided
+        tries = Tries()
+        while True:
             decided = False
-            with self._database.writing() as connection:
-                scenes = self.scenes.take(self._database, connection)
-                with self.contended.hurried(connection, contended_place) if contended_place is not None else nullcontext():
-                    outcomes = carry_out(connection, self._statements, jobs, decide, scenes)
-                decided = True
-            self.scenes.keep(scenes)
-            return outcomes
-
-        try:
-            outcomes = patiently(attempt, lambda: decided)
-        except Exception as error:
-            if is_locked(error) and not decided:
-                self._part(jobs, contended_place)
-            elif len(jobs) == 1 or isinstance(error, UNAVAILABLE) or (decided and unknown_outcome(error) is not None):
-                # What became of a commit that failed may not be known, and then nothing is tried twice after it.
-                for job in jobs:
-                    job.fail(to_tell(error, committing=decided))
-            else:
-                # One of them is at fault: alone, each gets its own answer.
-                for job in jobs:
-                    self._commit_changes([job], contended_place)
-            return
+            try:
+                with self._database.writing() as connection:
+                    scenes, self._database.note = self._database.note, {}
+                    with self.contended.hurried(connection, contended_place) if contended_place is not None else nullcontext():
+                        outcomes = carry_out(connection, self._statements, jobs, in_doubt, scenes)
+                    decided = True
+            except Exception as error:
+                if tries.again(error, committing=decided):
+                    continue
+                self._settle_failed(jobs, error, contended_place, committing=decided)
+                return
+            break
+        if self._remembers_scenes:
+            self._database.note = scenes
         if contended_place is not None and any(failure is None for _, _, failure in outcomes):
             self.contended.clear(contended_place)
-        for job, result, failure in outcomes:
-            if failure is None:
-                self._succeed(job, result)
-            else:
+        for job, changes, failure in outcomes:
+            if failure is not None:
                 job.fail(failure)
+                continue
+            job.succeed(changes)
+            if changes.destroyed:
+                self._removals.expect()
+
+    def _settle_failed(self, jobs: Sequence[Job[Any]], error: Exception, contended_place: Place | None, *, committing: bool) -> None:
+        """Settle changes whose transaction failed, some of them maybe in others."""
+        if is_locked(error) and not committing:
+            self._part(jobs, contended_place)
+        elif len(jobs) == 1 or isinstance(error, UNAVAILABLE) or (committing and unknown_outcome(error) is not None):
+            # What became of a commit that failed may not be known, and then nothing is tried twice after it.
+            for job in jobs:
+                job.fail(to_tell(error, committing=committing))
+        else:
+            # One of them is at fault: alone, each gets its own answer.
+            for job in jobs:
+                self._commit_changes([job], contended_place)
 
     def _part(self, jobs: Sequence[Job[Any]], contended_place: Place | None) -> None:
         """Carry out what needs none of the rows that somebody holds, after a lock was not to be had; the rest fails."""
@@ -170,29 +200,24 @@ class Commits:
     def _commit_work(self, job: Job[Any]) -> None:
         unit: WorkUnit = job.unit
         place = unit.place
-        decided = False
-
-        def attempt() -> Any:
-            nonlocal decided
+        tries = Tries()
+        while True:
             decided = False
-            with self._database.writing() as connection:
-                with self.contended.hurried(connection, place) if place is not None and place in self.contended else nullcontext():
-                    result = unit.work(connection)
-                decided = True
-            return result
-
-        try:
-            result = patiently(attempt, lambda: decided)
-        except Exception as error:
-            if place is not None and is_locked(error) and not decided:
-                self.contended.add(place)
-            job.fail(to_tell(error, committing=decided))
-        else:
-            if place is not None:
-                self.contended.clear(place)
-            self._succeed(job, result)
-
-    def _succeed(self, job: Job[Any], result: Any) -> None:
+            try:
+                with self._database.writing() as connection:
+                    with self.contended.hurried(connection, place) if place is not None and place in self.contended else nullcontext():
+                        result = unit.work(connection)
+                    decided = True
+            except Exception as error:
+                if tries.again(error, committing=decided):
+                    continue
+                if place is not None and is_locked(error) and not decided:
+                    self.contended.add(place)
+                job.fail(to_tell(error, committing=decided))
+                return
+            break
+        if place is not None:
+            self.contended.clear(place)
         job.succeed(result)
         if isinstance(result, Changes) and result.destroyed:
             self._removals.expect()

@@ -35,9 +35,6 @@ class IdentityMap:
     asked: set[tuple[str, str]] = field(default_factory=set)
     """The names and conversations of the callers that were looked up, whether or not there are such users."""
 
-    def __len__(self) -> int:
-        return len(self.conversations) + len(self.members) + len(self.asked)
-
     def add_user(self, user: User) -> None:
         """Let a user who is locked be found by id and by name."""
         self.users[user.id] = user

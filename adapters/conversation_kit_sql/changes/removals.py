@@ -44,41 +44,48 @@ class Removals:
         self._database = database
         self._rows = Rows(tables)
         self._most = 1000
-        self._is_left = True
-        """True if there may be something. At first another process may have left it."""
-        self._look_at = 0.0
+        self.due = 0.0
+        """Time, of the monotonic clock, from which on there may be something to do. At first another process may have left it."""
         self._rest_until = 0.0
 
     def expect(self) -> None:
         """Note that a conversation was removed just now."""
-        self._is_left = True
+        self.due = 0.0
 
     def beside(self) -> None:
         """Make a step if it is time for one, though others wait: at most a quarter of the time goes into steps."""
-        now = time.monotonic()
-        if now >= self._rest_until and (self._is_left or now >= self._look_at):
-            self.spare()
+        if time.monotonic() >= self._rest_until:
+            self.step()
 
-    def spare(self) -> bool:
-        """Make a step, since nobody waits; return whether there is more to do."""
-        began = time.monotonic()
-        if not self._is_left and began < self._look_at:
+    def step(self) -> bool:
+        """Make a step, unless somebody else writes; return whether there is more to do."""
+        # Who writes meanwhile has spare time afterwards, and may wait for what this thread is asked to do next.
+        if not self._database.writer.acquire(blocking=False):
             return False
+        try:
+            return self._step()
+        finally:
+            self._database.writer.release()
+
+    def _step(self) -> bool:
+        began = time.monotonic()
         try:
             with self._database.writing() as connection:
                 removed = self._rows.remove(connection, self._most)
-            self._database.wrote(removed or 0)
+                self._database.written += removed or 0
         except Exception as error:
             # Nobody waits for it, and all that is left is found again.
             if not isinstance(error, StorageUnavailable):
                 log.warning("Rows of deleted conversations could not be removed now; they will be later.", exc_info=error)
             removed = None
         now = time.monotonic()
-        self._is_left, self._rest_until = bool(removed), now + RESTS * (now - began)
-        self._look_at = now + (LOCKED_SECONDS if removed == 0 else LOOK_SECONDS)
+        self._rest_until = now + RESTS * (now - began)
         if removed:
+            self.due = 0.0
             self._adapt(now - began)
-        return self._is_left
+            return True
+        self.due = now + (LOCKED_SECONDS if removed == 0 else LOOK_SECONDS)
+        return False
 
     def _adapt(self, seconds: float) -> None:
         if seconds > STEP_SECONDS * 1.5:

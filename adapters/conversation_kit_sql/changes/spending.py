@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from conversation_kit_sql.database.errors import to_tell
-from conversation_kit_sql.database.retry import patiently
+from conversation_kit_sql.database.retry import Tries
 from conversation_kit_sql.workers.work_queue import Job
 
 FORGOTTEN = 100
@@ -51,30 +51,28 @@ def spend_all(connection: Connection, spent: Table, units: Sequence[SpendUnit]) 
 
 def commit_spends(jobs: Sequence[Job[Any]], writing: Callable[[], AbstractContextManager[Connection]], spent: Table) -> None:
     """Carry out a group in one transaction, or each alone where another process was faster with one of them. Settles the jobs."""
-    decided = False
-
-    def attempt() -> list[bool]:
-        nonlocal decided
+    tries = Tries()
+    while True:
         decided = False
-        with writing() as connection:
-            firsts = spend_all(connection, spent, [job.unit for job in jobs])
-            decided = True
-        return firsts
-
-    try:
-        firsts = patiently(attempt, lambda: decided)
-    except IntegrityError:
-        if len(jobs) == 1:
-            jobs[0].succeed(False)
-            return
-        for job in jobs:
-            commit_spends([job], writing, spent)
-    except Exception as error:
-        for job in jobs:
-            job.fail(to_tell(error, committing=decided))
-    else:
-        for job, first in zip(jobs, firsts, strict=True):
-            job.succeed(first)
+        try:
+            with writing() as connection:
+                firsts = spend_all(connection, spent, [job.unit for job in jobs])
+                decided = True
+        except IntegrityError:
+            if len(jobs) == 1:
+                jobs[0].succeed(False)
+                return
+            for job in jobs:
+                commit_spends([job], writing, spent)
+        except Exception as error:
+            if tries.again(error, committing=decided):
+                continue
+            for job in jobs:
+                job.fail(to_tell(error, committing=decided))
+        else:
+            for job, first in zip(jobs, firsts, strict=True):
+                job.succeed(first)
+        return
 
 
 def spend_one(connection: Connection, spent: Table, unit: SpendUnit) -> bool:

@@ -50,7 +50,7 @@ class WriteSet:
     users: UserSet | None = None
     answers: list[Answer] = field(default_factory=list)
 
-    def add(self, changes: Changes[Any], scene: Scene, is_member: Callable[[MemberKey], bool]) -> None:
+    def add(self, changes: Changes[Any], scene: Scene) -> None:
         """Note the changes of one decision on a scene."""
         if changes.answers:
             self.answers.extend(changes.answers)
@@ -72,16 +72,16 @@ class WriteSet:
             else:
                 if changes.conversation is not None:
                     self.conversations[conversation.id] = changes.conversation
-                self._add_to(conversation.id, changes, is_member)
+                self._add_to(conversation.id, changes, scene)
         elif changes.new_conversation is not None:
             self.new_conversations.append(changes.new_conversation)
-            self._add_to(changes.new_conversation.id, changes, is_member)
+            self._add_to(changes.new_conversation.id, changes, scene)
 
-    def _add_to(self, conversation_id: str, changes: Changes[Any], is_member: Callable[[MemberKey], bool]) -> None:
+    def _add_to(self, conversation_id: str, changes: Changes[Any], scene: Scene) -> None:
         """Note the changes of what is in a conversation."""
         for member in changes.members:
             key = (conversation_id, member.id)
-            if key not in self.members and is_member(key):
+            if key not in self.members and scene.member(member.id) is not None:
                 self.known.add(key)
             self.members[key] = member
             self.pointers.pop(key, None)

@@ -118,14 +118,14 @@ class CursorRunner(Runner):
     def run(self, connection: Connection, statements: Sequence[Statement], in_doubt: Callable[[], None] | None) -> list[Sequence[Any]]:
         """Run one after the other."""
         found: list[Sequence[Any]] = []
+        cursor = connection.connection.cursor()
         for text, parameters in statements:
-            cursor = connection.connection.cursor()
             try:
                 cursor.execute(text, parameters)
                 found.append(cursor.fetchall() if cursor.description else ())
-                cursor.close()
             except Exception as error:
                 raise translated(connection, error, text, cursor) from error
+        cursor.close()
         return found
 
 

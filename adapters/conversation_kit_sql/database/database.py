@@ -8,27 +8,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from ssl import SSLError
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
-from sqlalchemy import URL, Connection, Engine, Table, false
+from sqlalchemy import Connection, Table, false
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from conversation_kit import forks
 from conversation_kit.domain.errors import ConfigurationError, StorageUnavailable
 from conversation_kit_sql.database import sharing
-from conversation_kit_sql.database.compiled import fastest, run, translated
+from conversation_kit_sql.database.compiled import Statement, fastest, run, translated
 from conversation_kit_sql.database.dialects import sqlite
-from conversation_kit_sql.database.dialects.finding import dialect_at, dialect_of
-from conversation_kit_sql.database.engine import make_engine
+from conversation_kit_sql.database.dialects.finding import dialect_of
+from conversation_kit_sql.database.engine import EngineSource, engine_of
 from conversation_kit_sql.database.errors import is_broken
 from conversation_kit_sql.database.file_watch import FileWatch
 from conversation_kit_sql.database.standstill import Standstill
-from conversation_kit_sql.database.urls import own_url
 from conversation_kit_sql.database.write_lock import holding
-
-EngineSource: TypeAlias = str | URL | Engine | Callable[[], Engine]
-"""A URL, or an engine. Of an ``AsyncEngine`` the URL is taken, because its connections are asyncio's."""
 
 CHECKPOINT_AFTER = 2000
 """After how many writes the write-ahead log of an SQLite file is moved into the file."""
@@ -36,13 +32,16 @@ CHECKPOINT_AFTER = 2000
 REST_SECONDS = 5.0
 """Seconds that a fork waits for transactions that are under way."""
 
+_ROLLBACK: Statement = ("ROLLBACK", ())
+"""Ends a transaction of another kind that a listener of the host's has just begun."""
+
 log = logging.getLogger("conversation_kit_sql")
 
 
 class Database:
     """Connections and transactions of one database. Raises ``ConfigurationError`` for a source that cannot be used.
 
-    Over an engine of our own a write waits at most ``busy_seconds`` for a lock. Hold ``writer`` for ``writing`` and ``wrote``: one
+    Over an engine of our own a write waits at most ``busy_seconds`` for a lock. ``writing`` holds ``writer``: one
     thread writes at a time, and to a database of our own always over the same connection. In an SQLite file that is the only one
     that moves the write-ahead log, and it does so in a mode that keeps other processes from writing meanwhile: SQLite before 3.51.3 can
     lose commits when one connection moves the log and another one starts it anew. ``prepare`` gives each connection of the kit the
@@ -56,18 +55,24 @@ class Database:
         self._readers: list[Connection] = []
         self._standstill = Standstill()
         self._rests = False
-        self._writes = 0
         self._generation = 0
         """Number of the file that a connection is to, which grows when another file takes its place."""
-        self.engine, self.owns_engine = _make_engine(source, busy_seconds)
+        self.engine, self.owns_engine = engine_of(source, busy_seconds)
         self.dialect = dialect_of(self.engine)
         """Answers of the database, except where MySQL and MariaDB differ: for that ask the dialect of a connection."""
         self.is_shared = isinstance(self.engine.pool, StaticPool)
         """True if all use is of one connection, so that reads must wait for writes."""
         self.keeps = self.owns_engine and not self.is_shared
         """True if all writes go over one connection that nobody else has."""
-        self.transactions = 0
-        """Number of transactions that have begun to write."""
+        self.note: dict[str, Any] = {}
+        """What the last transaction that wrote has left for the very next one: empty where others may have committed in between."""
+        self.written = 0
+        """Number of writes, about, since the write-ahead log was moved into the file."""
+        begin, counter = self.dialect.begin_write, self.dialect.commit_counter if self.keeps else None
+        self._to_write: list[Statement] = [(statement, ()) for statement in (begin, counter) if statement is not None]
+        """What a transaction that writes begins with; the last is what tells of others, where it counts."""
+        self._version: object = None
+        """What the database said of the commits of others when the last transaction began; ``None`` if it was over another connection."""
         self._disposed = False
         if self.dialect.is_embedded and not self.is_shared and sqlite.is_in_memory(self.engine.url):
             raise ConfigurationError(
@@ -145,7 +150,7 @@ class Database:
                 raise StorageUnavailable("The storage was closed while a write waited: nothing was written.")
             if self._watch.is_replaced():
                 self._reopen()
-            self.transactions += 1
+            note, self.note = self.note, {}
             connection = self._kept
             if connection is None:
                 connection = self._connect("READ COMMITTED")
@@ -153,14 +158,22 @@ class Database:
                     self._kept = connection
             try:
                 with connection.begin():
-                    if (begin := self.dialect.begin_write) is not None:
-                        self._begin(connection, begin)
+                    if self._to_write:
+                        if connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+                            run(connection, [_ROLLBACK])
+                        version = run(connection, self._to_write)[-1]
+                        if version == self._version:
+                            self.note = note
+                        self._version = version if self.keeps else None
                     yield connection
+                if self.written >= CHECKPOINT_AFTER:
+                    self._move_log()
             except DBAPIError as error:
                 if error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError)):
                     self._forget()
                 raise
             finally:
+                self.note = {}
                 if not self.keeps:
                     connection.close()
 
@@ -189,16 +202,15 @@ class Database:
             return
         begin = [(statement, ()) for statement in statements]
         if connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
-            begin.insert(0, ("ROLLBACK", ()))  # a listener of the host's has just begun one of its own kind
+            begin.insert(0, _ROLLBACK)
         run(connection, begin)  # SQLAlchemy's own way takes as long as SQLite takes to append an event
 
-    def wrote(self, count: int) -> None:
-        """Move the write-ahead log into the file once in a while."""
-        self._writes += count
+    def _move_log(self) -> None:
+        """Move the write-ahead log into the file."""
+        self.written = 0
         checkpoint = self.dialect.checkpoint
-        if checkpoint is None or self._kept is None or self._writes < CHECKPOINT_AFTER:
+        if checkpoint is None or self._kept is None:
             return
-        self._writes = 0
         try:
             self._kept.connection.cursor().execute(checkpoint).close()
         except Exception:
@@ -220,7 +232,7 @@ class Database:
             self.engine.dispose()
 
     def _forget(self, *, dead: bool = False) -> None:
-        kept, self._kept = self._kept, None
+        kept, self._kept, self._version = self._kept, None, None
         if kept is not None:
             _close(kept, dead=dead)
 
@@ -276,34 +288,3 @@ def _close(connection: Connection, *, dead: bool) -> None:
     if dead:
         connection.invalidate()
     connection.close()
-
-
-def is_in_memory(source: EngineSource) -> bool:
-    """Tell whether it is SQLite in memory. A function that makes an engine is assumed to make none in memory."""
-    url = url_of(source)
-    return url is not None and dialect_at(url).is_embedded and sqlite.is_in_memory(url)
-
-
-def url_of(source: EngineSource) -> URL | None:
-    """Return the URL for the kit's own driver; ``None`` for a function, and for a URL that cannot be used, which opening tells."""
-    given = source if isinstance(source, (str, URL)) else getattr(source, "url", None)
-    if not isinstance(given, (str, URL)):
-        return None
-    try:
-        return own_url(given)
-    except ConfigurationError:
-        return None
-
-
-def _make_engine(source: EngineSource, busy_seconds: float) -> tuple[Engine, bool]:
-    """Return the engine, and whether it is ours to dispose."""
-    made: Any = source() if callable(source) and not hasattr(source, "url") else source
-    if isinstance(made, Engine):
-        return made, False
-    if hasattr(made, "sync_engine"):
-        made = made.url
-        if is_in_memory(made):
-            raise ConfigurationError("An AsyncEngine on SQLite in memory has data that nobody else can see: use a file, or sqlite:// here.")
-    if not isinstance(made, (str, URL)):
-        raise ConfigurationError(f"SQLStorage takes a URL, an Engine, an AsyncEngine or a function that makes an engine, and not {made!r}.")
-    return make_engine(made, busy_seconds), True

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
 
 from sqlalchemy.exc import DBAPIError
 
 from conversation_kit_sql.database.errors import is_conflict
-
-T = TypeVar("T")
 
 ATTEMPTS = 16
 """Number of tries for a transaction that always loses against others, which take one to three seconds."""
@@ -19,26 +16,29 @@ ATTEMPTS = 16
 LONGEST_PAUSE = 0.25
 
 
-def patiently(attempt: Callable[[], T], committing: Callable[[], bool]) -> T:
-    """Return the result of ``attempt``, tried again while nothing was written and the next time may go better.
+@dataclass(slots=True)
+class Tries:
+    """Tries of one transaction."""
 
-    That is when transactions met each other, and once when the connection turns out to be broken. ``committing`` tells whether the
-    attempt got as far as its commit: what became of that nobody knows, so that trying again could double it.
-    """
-    broken = False
-    for number in range(1, ATTEMPTS + 1):
-        try:
-            return attempt()
-        except DBAPIError as error:
-            if number == ATTEMPTS:
-                raise
-            if is_conflict(error):
-                pause(number)
-            elif error.connection_invalidated and not broken and not committing():
-                broken = True
-            else:
-                raise
-    raise AssertionError("unreachable")
+    failed: int = 0
+    broken: bool = False
+
+    def again(self, error: Exception, *, committing: bool) -> bool:
+        """Tell whether to try once more after an error, because nothing was written and the next time may go better; pause before that.
+
+        That is when transactions met each other, and once when the connection turns out to be broken. ``committing`` tells whether the
+        try got as far as its commit: what became of that nobody knows, so that trying again could double it.
+        """
+        self.failed += 1
+        if not isinstance(error, DBAPIError) or self.failed == ATTEMPTS:
+            return False
+        if is_conflict(error):
+            pause(self.failed)
+            return True
+        if error.connection_invalidated and not self.broken and not committing:
+            self.broken = True
+            return True
+        return False
 
 
 def pause(tries: int) -> None:

@@ -10,7 +10,7 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -24,7 +24,7 @@ from conversation_kit_sql.database import write_lock
 from conversation_kit_sql.database.database import Database
 from conversation_kit_sql.database.errors import is_broken, is_conflict, unavailable
 from conversation_kit_sql.database.retry import ATTEMPTS, pause
-from conversation_kit_sql.workers.work_queue import Job, WorkQueue
+from conversation_kit_sql.workers.work_queue import Job, SpareWork, WorkQueue
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -77,14 +77,14 @@ class WorkQueues(Generic[U]):
 class Executor(Generic[U]):
     """Executor of transactions on a database. ``commit`` carries out a batch, in the transactions it chooses, and settles every job.
 
-    ``spare`` is called while nothing waits to be written, for as long as it returns ``True``.
+    ``spare`` is done while nothing waits to be written.
     """
 
     def __init__(
         self,
         database: Database,
         commit: Callable[[Sequence[Job[U]]], None],
-        spare: Callable[[], bool],
+        spare: SpareWork,
         grouping: Grouping = Grouping(),
     ) -> None:
         self._grouping = grouping
@@ -109,7 +109,7 @@ class Executor(Generic[U]):
         if queues is None:
             most = self._grouping
             questions, *reads = [WorkQueue(self._read_batch, most.reads) for _ in range(self._database.dialect.readers)]
-            writes = WorkQueue(self._write_batch, most.writes, gather_seconds=most.gather_seconds, spare=self._use_spare_time)
+            writes = WorkQueue(self._commit, most.writes, gather_seconds=most.gather_seconds, spare=self._spare)
             queues = WorkQueues(writes, reads or [questions], questions)
             self._queues.set(queues)
             self._every_write.add(writes)
@@ -135,11 +135,12 @@ class Executor(Generic[U]):
         queue = queues.questions if type(unit) is Question else min(queues.reads, key=WorkQueue.load)
         return await queue.join(unit)
 
-    async def write(self, unit: U) -> Any:
+    def write(self, unit: U) -> Coroutine[Any, Any, Any]:
         """Have ``unit`` committed, together with whatever waits, and return its result or raise its error."""
         queue = self._queues_here().writes
-        if not self._is_accompanied:
-            return await queue.join(unit)
+        return self._join_in_time(queue, unit) if self._is_accompanied else queue.join(unit)
+
+    async def _join_in_time(self, queue: WorkQueue[U], unit: U) -> Any:
         with anyio.move_on_after(write_lock.LOCK_SECONDS):
             return await queue.join(unit)
         raise write_lock.overdue()
@@ -152,28 +153,6 @@ class Executor(Generic[U]):
             yield
         finally:
             self._is_accompanied = False
-
-    def _write_batch(self, jobs: Sequence[Job[U]]) -> None:
-        writer = self._database.writer
-        if not writer.acquire(timeout=write_lock.LOCK_SECONDS):
-            raise write_lock.overdue()
-        try:
-            self._commit(jobs)
-            self._database.wrote(len(jobs))
-        except Exception:
-            with unavailable():
-                raise
-        finally:
-            writer.release()
-
-    def _use_spare_time(self) -> bool:
-        # Who writes meanwhile has spare time afterwards, and may wait for what this thread is asked to do next.
-        if not self._database.writer.acquire(blocking=False):
-            return False
-        try:
-            return self._spare()
-        finally:
-            self._database.writer.release()
 
     def _read_batch(self, jobs: Sequence[Job[Read | Question]]) -> None:
         left = deque(_steps(jobs))

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
 from anyio.lowlevel import current_token
@@ -21,6 +21,17 @@ U = TypeVar("U")
 
 IDLE_SECONDS = 5.0
 """Seconds that a thread waits for more work before it ends."""
+
+
+class SpareWork(Protocol):
+    """Work for a thread that has nothing else to do."""
+
+    @property
+    def due(self) -> float:
+        """Time, of the monotonic clock, from which on there may be something to do."""
+
+    def step(self) -> bool:
+        """Do a little; return whether there is more to do."""
 
 
 class Job(Generic[U]):
@@ -56,8 +67,8 @@ class WorkQueue(Generic[U]):
     """Units of one event loop that wait for each other. ``work`` carries out a batch, at most ``most`` units, and settles every job.
 
     After a batch of several units the thread gives those whom it has answered ``gather_seconds`` to come with the next ones; a unit that
-    comes alone never waits. While there is nothing to do, the thread calls ``spare`` for as long as that returns ``True``. Made on the
-    event loop that it serves.
+    comes alone never waits. While there is nothing to do, the thread does what there is of ``spare``. Made on the event loop that it
+    serves.
     """
 
     __slots__ = (
@@ -80,7 +91,7 @@ class WorkQueue(Generic[U]):
         most: int,
         *,
         gather_seconds: float = 0.0,
-        spare: Callable[[], bool] | None = None,
+        spare: SpareWork | None = None,
     ) -> None:
         self._work = work
         self._most = most
@@ -171,7 +182,8 @@ class WorkQueue(Generic[U]):
 
         With ``gather`` it also takes what comes within a moment.
         """
-        while self._spare is not None and self._waiting.empty() and self._spare():
+        spare = self._spare
+        while spare is not None and self._waiting.empty() and spare.due <= time.monotonic() and spare.step():
             pass
         try:
             found = [self._waiting.get(timeout=IDLE_SECONDS)]

@@ -41,11 +41,6 @@ class Disconnected(Exception):
     """The client went away while it was sending."""
 
 
-def headers_of(scope: Scope) -> Mapping[bytes, bytes]:
-    """Return the headers of a request by their names, in lower case; of one that comes several times the first."""
-    return dict(reversed(scope["headers"]))
-
-
 def wants_stream(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
     """Tell whether a request is a GET that accepts server-sent events."""
     return scope.get("method") == "GET" and b"text/event-stream" in headers.get(b"accept", b"").lower()
@@ -100,7 +95,7 @@ class Request(Generic[L]):
     ) -> None:
         self.scope = scope
         self.headers = headers
-        """See ``headers_of``."""
+        """Its headers by their names, in lower case; of one that comes several times the first."""
         self.path = path
         self.params = params
         self.links = links

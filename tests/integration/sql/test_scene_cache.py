@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 from conversation_kit import ConversationKit, ConversationKitError, HostAuthenticator, HostClient
 from conversation_kit_sql import SQLStorage
 from conversation_kit_sql.queries.rows import caller_of, conversation_of, member_of
-from tests.support.sql_probes import commits_of, database_of, engine_of, is_nothing_remembered, sql_storage_of, statements_of
+from tests.support.sql_probes import database_of, engine_of, is_nothing_remembered, sql_storage_of, statements_of
 
 pytestmark = pytest.mark.anyio
 APP = "app"
@@ -28,11 +28,10 @@ STEPS = 60
 
 def compare(storage: SQLStorage) -> int:
     """Compare what is remembered, if it holds now, with the database; how many rows that were. It is remembered as before."""
-    database, statements, cache = database_of(storage), statements_of(storage), commits_of(storage).scenes
+    database, statements = database_of(storage), statements_of(storage)
     compared = 0
     with database.writing() as connection:
-        scenes = cache.take(database, connection)
-        assert scenes is not None
+        scenes = database.note
         for a, working in scenes.items():
             rooms = statements.lock_conversations.rows(connection, sorted((id,) for id in working.conversations), a)
             assert working.conversations == {row[1]: conversation_of(row) for row in rows_once(rooms)}
@@ -47,8 +46,8 @@ def compare(storage: SQLStorage) -> int:
                 found = member_of(row)
                 members[found.conversation_id, found.id] = found
             assert working.members == members
-            compared += len(working)
-    cache.keep(scenes)
+            compared += len(working.conversations) + len(working.members) + len(working.asked)
+    database.note = scenes
     return compared
 
 
