@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conversation_kit.testing.storage.guarantees.answers import AnswersContract
 from conversation_kit.testing.storage.guarantees.changes import ChangesContract
 from conversation_kit.testing.storage.guarantees.concurrency import ConcurrencyContract
 from conversation_kit.testing.storage.guarantees.crashes import CrashesContract
@@ -14,7 +15,6 @@ from conversation_kit.testing.storage.guarantees.scenes import ScenesContract
 from conversation_kit.testing.storage.guarantees.transactions import TransactionsContract
 from conversation_kit.testing.storage.guarantees.user_changes import UserChangesContract
 from conversation_kit.testing.storage.nouns.access import AccessContract
-from conversation_kit.testing.storage.nouns.answers import AnswersContract
 from conversation_kit.testing.storage.nouns.bodies import BodiesContract
 from conversation_kit.testing.storage.nouns.conversations import ConversationsContract
 from conversation_kit.testing.storage.nouns.events import EventsContract
