@@ -43,7 +43,6 @@ from conversation_kit.domain.errors import (
     Unauthenticated,
 )
 from conversation_kit.domain.events import Event, EventPage
-from conversation_kit.domain.limits import Limits, Quotas, Rate
 from conversation_kit.domain.models import (
     Block,
     Conversation,
@@ -80,6 +79,7 @@ from conversation_kit.domain.signals import (
     UserDeleted,
     UserUpdated,
 )
+from conversation_kit.domain.values.limits import Limits, Quotas, Rate
 from conversation_kit.hooks.before import Context
 from conversation_kit.http.live.streams import StreamLimits
 from conversation_kit.http.serving.long_answers import AnswerLimits

@@ -11,11 +11,11 @@ from conversation_kit.brokers.factory import make_broker
 from conversation_kit.domain.commands import Command
 from conversation_kit.domain.errors import ConfigurationError
 from conversation_kit.domain.event_types import check_registered
-from conversation_kit.domain.limits import Limits
 from conversation_kit.domain.models import JoinPolicy
 from conversation_kit.domain.principals import InvitationLimits, Policy
 from conversation_kit.domain.signals import Announcement
 from conversation_kit.domain.values import times
+from conversation_kit.domain.values.limits import Limits
 from conversation_kit.hooks.before import Hook, OnFailure, check_before
 from conversation_kit.hooks.receivers import Receiver
 from conversation_kit.hooks.selection import Selection
@@ -26,13 +26,14 @@ from conversation_kit.http.beta.api import BETA
 from conversation_kit.http.live.shutdown import ShutdownWatch
 from conversation_kit.http.live.streams import StreamLimits, Streams
 from conversation_kit.http.live.tickets import Tickets
+from conversation_kit.http.pages.openapi import document
 from conversation_kit.http.serving.api import API
 from conversation_kit.http.serving.long_answers import AnswerLimits, Outgoing
 from conversation_kit.http.serving.mounting import ASGIApp, Middleware, Receive, Scope, Send
-from conversation_kit.http.serving.openapi import document
 from conversation_kit.http.serving.refusals import Refusals
 from conversation_kit.live.bus import Bus
 from conversation_kit.memory import MemoryStorage
+from conversation_kit.meters.limiter import make_limiter
 from conversation_kit.ports import (
     Authenticator,
     Broker,
@@ -49,7 +50,6 @@ from conversation_kit.ports.adapters import find_adapter
 from conversation_kit.services.client import HostClient
 from conversation_kit.services.context import Authorize, KitContext
 from conversation_kit.services.lifecycle import Lifecycle
-from conversation_kit.services.limiter import make_limiter
 from conversation_kit.services.streams import epochs, numbers
 from conversation_kit.stats import Stats
 

@@ -9,10 +9,10 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from conversation_kit.domain.answers import Answer
 from conversation_kit.domain.events import Event, EventPage
 from conversation_kit.domain.models import Block, Conversation, Exclusion, Leg, Member, MemberState, User
 from conversation_kit.domain.reading import Access, EventRange, Page, Slice
+from conversation_kit.domain.values.answers import Answer
 from conversation_kit_sql.changes import single_writes
 from conversation_kit_sql.changes.spending import SpendUnit
 from conversation_kit_sql.queries import reads

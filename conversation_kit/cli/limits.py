@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from conversation_kit.domain.errors import ConfigurationError
-from conversation_kit.domain.limits import Limits, Quotas
+from conversation_kit.domain.values.limits import Limits, Quotas
 from conversation_kit.http.live.streams import StreamLimits
 
 DEFAULTS = (

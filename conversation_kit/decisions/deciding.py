@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import TypeAlias, TypeVar
 
 from conversation_kit.decisions import results
-from conversation_kit.domain.answers import Answer, Claim
 from conversation_kit.domain.commands import Command
 from conversation_kit.domain.principals import Actor
 from conversation_kit.domain.rules import require_caller
 from conversation_kit.domain.scene import Changes, Decide, Needs, Scene
+from conversation_kit.domain.values.answers import Answer, Claim
 from conversation_kit.domain.values.moments import Moment
 
 C = TypeVar("C", bound=Command)

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Generic, TypeAlias, TypeVar
 
-from conversation_kit.domain.answers import Answer
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.models import (
     ACTIVE,
@@ -30,6 +29,7 @@ from conversation_kit.domain.models import (
     User,
 )
 from conversation_kit.domain.signals import Signal
+from conversation_kit.domain.values.answers import Answer
 
 T = TypeVar("T")
 

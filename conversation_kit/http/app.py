@@ -14,24 +14,24 @@ from conversation_kit.domain.principals import ACL, Principal
 from conversation_kit.hooks.invoking import escaped, is_deadly
 from conversation_kit.http.live.streams import Streams
 from conversation_kit.http.live.websocket import refuse
+from conversation_kit.http.pages.pages import Pages
+from conversation_kit.http.pages.probes import Probes
 from conversation_kit.http.serving.api import API, Operation
 from conversation_kit.http.serving.base_url import LONGEST_HOST, base_url
 from conversation_kit.http.serving.errors import HTTPError, answer_error
 from conversation_kit.http.serving.long_answers import PIECE, LongAnswer, Outgoing
 from conversation_kit.http.serving.mounting import Middleware, Mountable, Receive, Scope, Send, from_litestar, inner_path
 from conversation_kit.http.serving.origins import check_origin, check_public_url
-from conversation_kit.http.serving.pages import Pages
-from conversation_kit.http.serving.probes import Probes
 from conversation_kit.http.serving.query import check_parameters, parse_query
 from conversation_kit.http.serving.rate_fields import with_rate_fields
 from conversation_kit.http.serving.refusals import Refusals
 from conversation_kit.http.serving.request import Disconnected, Mount, Request, idempotency_key_of, wants_stream
 from conversation_kit.http.serving.response import Reply, Response
 from conversation_kit.http.serving.routing import Routes, Target
+from conversation_kit.meters.limiter import begin_telling, told
 from conversation_kit.ports import Authenticator
 from conversation_kit.services.client import Client
 from conversation_kit.services.context import KitContext
-from conversation_kit.services.limiter import begin_telling, told
 
 REMEMBERED_BASES = 256
 """Number of bases of hrefs that are remembered: nearly all requests to a server have the same one."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from conversation_kit.domain.answers import Answer
 from conversation_kit.domain.drafts import at_pointer
 from conversation_kit.domain.errors import duplicate_name, key_in_use
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.models import Block, Conversation, Exclusion, Leg, Member, MemberState, Receipt, ReceiptKind, User
 from conversation_kit.domain.scene import NO_INVITATIONS, NO_TIES, Changes, Invitations, Needs, Scene, Ties
+from conversation_kit.domain.values.answers import Answer
 
 _NOBODY: Mapping[str, Member] = {}
 

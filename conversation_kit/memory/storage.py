@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import TypeVar
 
 from conversation_kit import forks
-from conversation_kit.domain.answers import Answer
 from conversation_kit.domain.errors import event_not_found, leg_not_found, member_not_found, user_not_found
 from conversation_kit.domain.events import Event, EventPage
 from conversation_kit.domain.models import Block, Conversation, Exclusion, Leg, Member, MemberState, User
 from conversation_kit.domain.reading import Access, EventRange, Page, Slice, fitting, row_bytes
 from conversation_kit.domain.rules import check_access, is_expired
 from conversation_kit.domain.scene import Changes, Decide, Needs
+from conversation_kit.domain.values.answers import Answer
 from conversation_kit.domain.values.epochs import FIRST_EPOCH, new_epoch
 from conversation_kit.memory.rooms import Application, Room, age, commit, memberships, scene_of
 from conversation_kit.ports import Capabilities

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from conversation_kit.domain.limits import Rate
+from conversation_kit.domain.values.limits import Rate
 
 ROUNDING = 1e-6
 """Part of one by which what came back may be short of a whole number, because it is counted in a double."""

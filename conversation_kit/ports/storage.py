@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar, runtime_checkable
 
-from conversation_kit.domain.answers import Answer
 from conversation_kit.domain.events import Event, EventPage
 from conversation_kit.domain.models import Block, Conversation, Exclusion, Leg, Member, MemberState, User
 from conversation_kit.domain.reading import Access, EventRange, Page, Slice
 from conversation_kit.domain.scene import Changes, Decide, Needs
+from conversation_kit.domain.values.answers import Answer
 
 T = TypeVar("T")
 

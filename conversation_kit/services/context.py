@@ -15,7 +15,6 @@ from anyio.lowlevel import RunVar
 
 from conversation_kit.decisions.deciding import Decision, decide, decide_once
 from conversation_kit.domain.actions import Action
-from conversation_kit.domain.answers import Claim
 from conversation_kit.domain.commands import Command
 from conversation_kit.domain.errors import Forbidden, HookFailed, NotFound, RequestError
 from conversation_kit.domain.models import ACTIVE, MemberState, User
@@ -25,6 +24,7 @@ from conversation_kit.domain.rules import require_caller
 from conversation_kit.domain.scene import Changes, Needs
 from conversation_kit.domain.signals import Signal
 from conversation_kit.domain.values import times
+from conversation_kit.domain.values.answers import Claim
 from conversation_kit.domain.values.checks import check_ids
 from conversation_kit.domain.values.ids import new_id
 from conversation_kit.domain.values.moments import Moment
@@ -34,10 +34,10 @@ from conversation_kit.hooks.invoking import Overran, Pool, invoke, name_of
 from conversation_kit.hooks.receivers import Hub
 from conversation_kit.hooks.transaction import WithinHooks, logged, running
 from conversation_kit.live.bus import Bus
+from conversation_kit.meters.limiter import Limiter
 from conversation_kit.ports import HostTransaction, Publish, Storage, Within
 from conversation_kit.services.idempotency_keys import IdempotencyKey, UnderWay
 from conversation_kit.services.lifecycle import Lifecycle
-from conversation_kit.services.limiter import Limiter
 from conversation_kit.services.shielded import undisturbed
 
 T = TypeVar("T")

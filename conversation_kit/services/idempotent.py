@@ -12,10 +12,10 @@ from inspect import Parameter, Signature, signature
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from conversation_kit.decisions import results
-from conversation_kit.domain.answers import Claim
 from conversation_kit.domain.errors import NotFound, RequestError, key_mismatch
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.reading import Access
+from conversation_kit.domain.values.answers import Claim
 from conversation_kit.services.context import Service
 from conversation_kit.services.idempotency_keys import IdempotencyKey
 

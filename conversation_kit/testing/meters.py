@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import anyio
 import pytest
 
-from conversation_kit.domain.limits import Rate
+from conversation_kit.domain.values.limits import Rate
 from conversation_kit.ports import Connected, Meter, Reading, Taking
 
 SLOW = Rate(100, 86_400)

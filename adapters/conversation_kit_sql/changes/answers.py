@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, Table, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from conversation_kit.domain.answers import Answer
 from conversation_kit.domain.errors import key_in_use
+from conversation_kit.domain.values.answers import Answer
 from conversation_kit_sql.queries.rows import to_row
 
 FORGOTTEN = 100

@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from conversation_kit.domain.answers import Answer
 from conversation_kit.domain.errors import duplicate_name
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.models import Conversation, Exclusion, Leg, Member, Pointer, Receipt, ReceiptKind
 from conversation_kit.domain.scene import Changes, Scene
+from conversation_kit.domain.values.answers import Answer
 from conversation_kit_sql.changes import answers, removals
 from conversation_kit_sql.changes.identity_map import MemberKey
 from conversation_kit_sql.changes.user_set import UserSet

@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from conversation_kit.domain.answers import Answer
 from conversation_kit.domain.errors import RequestError, event_not_found, leg_not_found, member_not_found, user_not_found
 from conversation_kit.domain.events import Event, EventPage
 from conversation_kit.domain.models import Block, Conversation, Exclusion, Leg, Member, MemberState, Receipt, User
 from conversation_kit.domain.reading import RECEIPT_BYTES, Access, EventRange, Page, Slice
 from conversation_kit.domain.rules import check_access
+from conversation_kit.domain.values.answers import Answer
 from conversation_kit.domain.values.epochs import FIRST_EPOCH
 from conversation_kit_sql.database.compiled import run
 from conversation_kit_sql.database.dialects.finding import dialect_of

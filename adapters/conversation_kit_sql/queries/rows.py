@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Row
 
-from conversation_kit.domain.answers import Answer
 from conversation_kit.domain.drafts import at_pointer, at_sequence
 from conversation_kit.domain.models import (
     Block,
@@ -18,6 +17,7 @@ from conversation_kit.domain.models import (
     Receipt,
     User,
 )
+from conversation_kit.domain.values.answers import Answer
 from conversation_kit_sql.queries.codecs import RawRow, RowCodec
 from conversation_kit_sql.schema.tables import make_tables
 

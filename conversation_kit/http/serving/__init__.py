@@ -1,1 +1,1 @@
-"""Serving an API: requests, responses, routing, errors, the OpenAPI document, and the place in a host."""
+"""Serving an API: requests, responses, routing, errors, and the place in a host."""

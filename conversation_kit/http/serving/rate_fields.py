@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 
 from conversation_kit.http.serving.response import Response
-from conversation_kit.services.limiter import Usage
+from conversation_kit.meters.limiter import Usage
 
 _UNITS: Mapping[str, str] = {"event_bytes": ';qu="content-bytes"'}
 """What is counted if it is not requests, by the last word of a limit's name."""

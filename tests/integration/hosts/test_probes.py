@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from conversation_kit import MemoryStorage, StorageUnavailable
-from conversation_kit.http.serving import probes
+from conversation_kit.http.pages import probes
 from tests.support.world import World, open_world
 
 pytestmark = pytest.mark.anyio

@@ -29,7 +29,7 @@ import anyio
 import conversation_kit
 from conversation_kit import ConfigurationError, ConversationKit, HostAuthenticator
 from conversation_kit.demo.pages import routes
-from conversation_kit.http.serving.pages import _read
+from conversation_kit.http.pages.pages import _read
 
 assert conversation_kit.__file__.startswith(sys.argv[1]), conversation_kit.__file__
 kit = ConversationKit(storage="memory://", auth=HostAuthenticator(lambda scope: "ana"))

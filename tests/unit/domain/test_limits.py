@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from conversation_kit.domain.errors import ConfigurationError
-from conversation_kit.domain.limits import Limits, Quotas, Rate
+from conversation_kit.domain.values.limits import Limits, Quotas, Rate
 from conversation_kit.ports.metering import Taking, settle, sunken
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from conversation_kit.domain.answers import Answer
 from conversation_kit.domain.drafts import Draft
 from conversation_kit.domain.errors import Conflict
 from conversation_kit.domain.scene import Changes, Needs, Scene
+from conversation_kit.domain.values.answers import Answer
 from conversation_kit.testing.harness.concurrency import failures, together
 from conversation_kit.testing.harness.harness import APP, OTHER, Bench, Contract
 

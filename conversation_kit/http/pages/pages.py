@@ -7,8 +7,8 @@ from functools import lru_cache
 from html import escape
 from importlib.resources import files
 
+from conversation_kit.http.pages.openapi import document
 from conversation_kit.http.serving.api import API
-from conversation_kit.http.serving.openapi import document
 from conversation_kit.http.serving.response import Response
 
 _PAGE = """<!doctype html>

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from math import ceil
 
 from conversation_kit.domain.errors import ConfigurationError, TooManyRequests
-from conversation_kit.domain.limits import Limits, Rate
 from conversation_kit.domain.principals import Principal
+from conversation_kit.domain.values.limits import Limits, Rate
 from conversation_kit.meters.factory import STORAGE, make_meter
 from conversation_kit.ports import Connected, Meter, Reading, Storage, Taking
 

@@ -1,0 +1,1 @@
+"""Pages and probes that stand beside an API, for everybody."""
