@@ -18,12 +18,13 @@ from conversation_kit.domain.errors import ConfigurationError, RequestError
 from conversation_kit.domain.events import EventPage
 from conversation_kit.domain.reading import Access, EventRange
 from conversation_kit.domain.scene import Changes, Decide, Needs
-from conversation_kit.ports import Capabilities, HostTransaction, Migration, Publish, Within
+from conversation_kit.ports import Capabilities, HostTransaction, Migration, Publish, Reading, Taking, Within
 from conversation_kit_sql.base import SQLMethods
 from conversation_kit_sql.changes import single_writes
 from conversation_kit_sql.changes.apply import ChangeUnit
 from conversation_kit_sql.changes.group_commit import Commits, WorkUnit
 from conversation_kit_sql.changes.indirect import resolved
+from conversation_kit_sql.changes.metering import MeterUnit
 from conversation_kit_sql.changes.removals import Removals
 from conversation_kit_sql.changes.spending import SpendUnit
 from conversation_kit_sql.changes.within import HasCompany, accompany, unaccompanied
@@ -77,7 +78,7 @@ class SQLStorage(SQLMethods):
         self._statements = Statements(self._tables)
         self._host_checks = HostChecks(self._tables)
         self._database: Database | None = None
-        self._executor: Executor[ChangeUnit | WorkUnit | SpendUnit] | None = None
+        self._executor: Executor[ChangeUnit | WorkUnit | SpendUnit | MeterUnit] | None = None
         self._removals: Removals
         self._commits: Commits
         self._memory = self._machinery.make_page_cache()
@@ -180,7 +181,7 @@ class SQLStorage(SQLMethods):
             return self._schema.migrate(database)
 
     @property
-    def _run(self) -> Executor[ChangeUnit | WorkUnit | SpendUnit]:
+    def _run(self) -> Executor[ChangeUnit | WorkUnit | SpendUnit | MeterUnit]:
         if self._executor is None:
             raise ConfigurationError("The storage is not open: await storage.open() first.")
         return self._executor
@@ -244,6 +245,11 @@ class SQLStorage(SQLMethods):
         first: bool = await self._run.write(SpendUnit(application_id, mark, until, now))
         return first
 
+    async def take(self, takings: Sequence[Taking]) -> Sequence[Reading]:
+        """See ``Meter.take``; those that wait go into one transaction."""
+        readings: Sequence[Reading] = await self._run.write(MeterUnit(takings))
+        return readings
+
     async def list_events(self, access: Access, conversation_id: str, wanted: EventRange) -> EventPage:
         """See ``Storage.list_events``; where a page is one statement, pages that are asked for at once are one too."""
         if not self._joins_pages:
@@ -260,7 +266,8 @@ class SQLStorage(SQLMethods):
     async def in_transaction(self, session: Any, publish: Publish) -> AsyncIterator[HostTransaction]:
         """See ``TransactionalStorage.in_transaction``; takes what SQLAlchemy calls a session or a connection, sync or async."""
         sender = SignalSender(publish)
-        storage = HostTransactionStorage(way_to(session), partial(self._host_checks.admit, home=self._database), self._statements, sender)
+        admit = partial(self._host_checks.admit, home=self._database)
+        storage = HostTransactionStorage(way_to(session), admit, self._statements, sender, self.take)
         try:
             yield HostTransaction(storage, storage.announce)
         finally:

@@ -13,6 +13,7 @@ from conversation_kit.brokers.parts import Parts
 from conversation_kit.http.serving import request
 from conversation_kit.http.serving.mounting import Receive
 from conversation_kit.live.bus import Bus
+from conversation_kit.meters.shared import SharedMeter
 
 
 def bus_of(kit: ConversationKit) -> Bus:
@@ -23,6 +24,12 @@ def bus_of(kit: ConversationKit) -> Bus:
 def counts(kit: ConversationKit) -> bool:
     """Whether what is created is counted for limits."""
     return kit._context.limiter is not None
+
+
+def behind(meter: object) -> object:
+    """The meter that several processes share, of the one that a process asks."""
+    assert isinstance(meter, SharedMeter)
+    return meter._shared
 
 
 def sweep_again(kit: ConversationKit) -> None:

@@ -15,6 +15,7 @@ from conversation_kit.domain.scene import Changes
 from conversation_kit_sql.changes.apply import ChangeUnit, carry_out
 from conversation_kit_sql.changes.contended import ALONE_SECONDS, ContendedConversations, Place, by_place, place_of
 from conversation_kit_sql.changes.locked import LockedConversations
+from conversation_kit_sql.changes.metering import Metering, MeterUnit
 from conversation_kit_sql.changes.removals import Removals
 from conversation_kit_sql.changes.spending import SpendUnit, commit_spends
 from conversation_kit_sql.database.database import Database
@@ -54,9 +55,10 @@ class Commits:
         self.locked = LockedConversations(statements)
         self.contended = ContendedConversations()
         self._remembers_scenes = remembers_scenes
+        self._metering = Metering(statements.tables.meter, database.writing)
 
     def commit(self, batch: Sequence[Job[Any]]) -> None:
-        """Carry out a batch: all changes of conversations in one transaction, all others in one, all that is spent in one, the rest alone.
+        """Carry out a batch: all changes of conversations in one transaction, so all others, all that is spent and metered; the rest alone.
 
         Changes of conversations in which somebody holds a row come last of the changes, those of each in a transaction of its own.
         Raises ``StorageUnavailable``, of jobs that are not settled.
@@ -77,11 +79,12 @@ class Commits:
         others: list[Job[Any]] = []
         contended: list[Job[Any]] = []
         spends: list[Job[Any]] = []
+        takings: list[Job[Any]] = []
         works: list[Job[Any]] = []
         for job in batch:
             unit = job.unit
             if not isinstance(unit, ChangeUnit):
-                (spends if isinstance(unit, SpendUnit) else works).append(job)
+                (spends if isinstance(unit, SpendUnit) else takings if isinstance(unit, MeterUnit) else works).append(job)
             elif self.contended.failed and place_of(job) in self.contended:
                 contended.append(job)
             else:
@@ -95,6 +98,8 @@ class Commits:
             self._commit_apart(by_place(contended))
         if spends:
             commit_spends(spends, self._database.writing, self._statements.tables.spent)
+        if takings:
+            self._metering.commit(takings)
         for job in works:
             self._commit_work(job)
         self._database.written += len(batch)

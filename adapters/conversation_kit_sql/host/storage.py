@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -12,11 +12,12 @@ from sqlalchemy import Connection
 from conversation_kit.domain.errors import ConfigurationError
 from conversation_kit.domain.scene import Changes, Decide, Needs
 from conversation_kit.domain.signals import Signal
-from conversation_kit.ports import Capabilities, Within
+from conversation_kit.ports import Capabilities, Reading, Taking, Within
 from conversation_kit_sql.base import SQLMethods
 from conversation_kit_sql.changes import single_writes
 from conversation_kit_sql.changes.apply import ChangeUnit
 from conversation_kit_sql.changes.indirect import resolved
+from conversation_kit_sql.changes.metering import MeterUnit
 from conversation_kit_sql.changes.within import accompany
 from conversation_kit_sql.database.dialects.finding import dialect_of
 from conversation_kit_sql.database.errors import unavailable
@@ -37,7 +38,15 @@ class HostTransactionStorage(SQLMethods):
 
     capabilities = Capabilities(transactions=True)
 
-    def __init__(self, run: Run, admit: Callable[[Connection], None], statements: Statements, sender: SignalSender) -> None:
+    def __init__(
+        self,
+        run: Run,
+        admit: Callable[[Connection], None],
+        statements: Statements,
+        sender: SignalSender,
+        take: Callable[[Sequence[Taking]], Awaitable[Sequence[Reading]]],
+    ) -> None:
+        self._take = take
         self._run = run
         self._admit = admit
         self._statements = statements
@@ -87,6 +96,16 @@ class HostTransactionStorage(SQLMethods):
             return changes
 
         return await self._write(write)
+
+    async def take(self, takings: Sequence[Taking]) -> Sequence[Reading]:
+        """See ``Meter.take``.
+
+        In a transaction of the kit's own where rows can be locked, so that nobody waits for the host; what the host undoes was used all the
+        same. Else in the host's, since nobody else can write.
+        """
+        if await self._on_connection(lambda connection: dialect_of(connection).locks_rows):
+            return await self._take(takings)
+        return await self._write(single_writes.take, MeterUnit(takings))
 
     async def _on_connection(self, work: Callable[[Connection], T]) -> T:
         if self._has_ended:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, MetaData, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Double, Index, MetaData, Table, UniqueConstraint
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -44,6 +44,7 @@ class Tables:
     epoch: Table
     spent: Table
     answer: Table
+    meter: Table
 
 
 def _key(length: int = 64) -> Any:
@@ -254,6 +255,17 @@ def make_tables(prefix: str = "conversation_kit_", schema: str | None = None) ->
         digest: str = _text(64)
         result: str = Field(sa_type=LongText, nullable=False)
         created: datetime = _instant(nullable=False)
+        expires_at: datetime = _instant(nullable=False)
+
+    class MeterRow(Base, table=True):
+        """How much was used of a limit, whose digest ``mark`` is, at ``read_at``; at ``expires_at`` at the latest it is nothing."""
+
+        __tablename__ = f"{prefix}meter"
+        __table_args__ = (Index(f"{prefix}meter_expires", "application_id", "expires_at"), _BY_KEY)
+        application_id: str = _key(255)
+        mark: str = _key()
+        level: float = Field(sa_type=Double, nullable=False)
+        read_at: datetime = _instant(nullable=False)
         expires_at: datetime = _instant(nullable=False)
 
     by_name = {table.name.removeprefix(prefix): table for table in metadata.tables.values()}

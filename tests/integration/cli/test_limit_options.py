@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anyio
 import httpx2
 import pytest
 
 from conversation_kit import ConfigurationError, Limits, Quotas, StreamLimits
 from conversation_kit.auth import make_token
 from conversation_kit.cli.limits import DEFAULTS, limits_of
-from tests.support.processes import run, serve
+from tests.support import brokers
+from tests.support.processes import connections, run, serve
 from tests.support.world import APP, keys
 
 SECONDS = 30.0
@@ -91,3 +93,26 @@ def test_a_server_limits_by_itself_and_as_it_is_told(tmp_path: Path) -> None:
         assert found(server.url, 1)[0].headers["ratelimit-policy"] == '"conversations";q=100;w=3600'
     with serve(tmp_path, *given(tmp_path, "--no-limits")) as server:
         assert "ratelimit-policy" not in found(server.url, 1)[0].headers
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # of the test's own clients
+@pytest.mark.parametrize("meter", ["storage", "redis"])
+async def test_four_workers_let_no_more_through_than_one(meter: str, tmp_path: Path) -> None:
+    application = brokers.new_channel()  # of whom no other test counts anything
+    (tmp_path / "public.pem").write_text(keys(APP)[1])
+    arguments = ["--application", f"{application}={tmp_path / 'public.pem'}", "--storage", "sqlite:///chat.db"]
+    limits = ["--limit", "conversations=40/day", "--meter", "storage" if meter == "storage" else brokers.url_of("redis")]
+    admin, ana = ({"Authorization": f"Bearer {make_token(keys(APP)[0], application, sub=sub, ttl=600)}"} for sub in (None, "ana"))
+    statuses: list[int] = []
+
+    async def post(client: httpx2.AsyncClient) -> None:
+        for _ in range(15):
+            statuses.append((await client.post("/beta/conversations", headers=ana, json={})).status_code)
+
+    with serve(tmp_path, *arguments, *limits, workers=4) as server:
+        async with connections(server, 1) as clients, anyio.create_task_group() as group:
+            assert (await clients[0].post("/beta/users", headers=admin, json={"name": "ana"})).status_code == 200
+            for client in clients:
+                group.start_soon(post, client)
+    assert sorted(statuses) == [200] * 40 + [429] * 20

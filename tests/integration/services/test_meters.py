@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from conversation_kit import ConfigurationError, Limits, MemoryMeter, MemoryStorage, Quotas, Rate, Taking
+from conversation_kit import ConfigurationError, Limits, MemoryMeter, MemoryStorage, Quotas, Rate, Taking, TooManyRequests
 from conversation_kit.meters import shared
-from conversation_kit.meters.factory import make_meter
+from conversation_kit.meters.factory import StorageMeter, make_meter
 from conversation_kit.ports import Storage
 from conversation_kit_redis import RedisMeter
+from conversation_kit_sql import SQLStorage
 from tests.support import brokers
+from tests.support.probes import behind
 from tests.support.world import open_world
 
 pytestmark = pytest.mark.anyio
@@ -32,8 +35,9 @@ def made(source: Any, storage: Storage | None = None) -> Any:
 
 def test_the_name_of_a_meter_says_which_one_it_is() -> None:
     assert isinstance(made(None), MemoryMeter)
+    assert isinstance(behind(made("storage", SQLStorage("sqlite://"))), StorageMeter)
     for scheme in ("redis", "rediss", "valkey", "valkeys"):
-        assert isinstance(made(f"{scheme}://localhost")._shared, RedisMeter)
+        assert isinstance(behind(made(f"{scheme}://localhost")), RedisMeter)
     own = MemoryMeter()
     assert made(own) is own
 
@@ -87,3 +91,15 @@ async def test_a_kit_goes_on_without_its_meter_and_with_it_again(monkeypatch: py
             proxy.up()
             await ana.create(world.conversation, "text", {"text": "counted there"})
             assert (await meter.take([Taking("app-1", "events:ana", 0, Rate(5, 86_400))]))[0].remaining == 3
+
+
+async def test_a_meter_in_the_storage_counts_for_every_kit_on_it(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"limits": Limits(per_user=Quotas(events="5/day")), "meter": "storage"}
+    url = f"sqlite:///{tmp_path}/chat.db"
+    async with open_world(storage=url, **options) as world, open_world(storage=url, populate=False, **options) as other:
+        said = 0
+        for kit in [world.kit, other.kit] * 5:
+            with suppress(TooManyRequests):
+                await kit.as_user("ana").events.create(world.conversation, "text", {"text": "hello"})
+                said += 1
+        assert said == 5

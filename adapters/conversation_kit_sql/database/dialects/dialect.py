@@ -94,6 +94,9 @@ class Dialect:
     octet_length = "octet_length({})"
     """Number of bytes that a text has in UTF-8."""
 
+    clock: str | None = None
+    """Milliseconds since 1970 by the clock of the server; ``None`` if there is no server."""
+
     index_hint: str | None = None
     """Hint that makes a query use an index, with its name left open."""
 

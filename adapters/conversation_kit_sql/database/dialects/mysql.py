@@ -49,6 +49,7 @@ class MySQL(Dialect):
     snapshot = ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
     # Of a small table it would rather read and lock every row, and so wait for those that nobody asked for.
     index_hint = "FORCE INDEX (`{}`)"
+    clock = "timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(3)) DIV 1000"
     collation = "utf8mb4_0900_bin"
     """The collation by code points that takes trailing blanks for what they are."""
 

@@ -46,6 +46,7 @@ class PostgreSQL(Dialect):
     )
     snapshot = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",)
     joins_texts = True
+    clock = "floor(extract(epoch FROM clock_timestamp()) * 1000)"
 
     def characters(self, length: int) -> TypeEngine[Any]:
         """Return a type that is not ordered by the language that the database was set up with."""

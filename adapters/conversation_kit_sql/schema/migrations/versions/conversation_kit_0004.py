@@ -1,4 +1,4 @@
-"""Answers to requests with an idempotency key."""
+"""Answers to requests with an idempotency key, and what is used of limits."""
 
 from __future__ import annotations
 
@@ -26,9 +26,22 @@ def _add(prefix: str, schema: str | None) -> None:
         schema=schema,
     )
     op.create_index(f"{prefix}answer_expires", f"{prefix}answer", ["application_id", "expires_at"], schema=schema)
+    op.create_table(
+        f"{prefix}meter",
+        sa.Column("application_id", characters(255), nullable=False),
+        sa.Column("mark", characters(64), nullable=False),
+        sa.Column("level", sa.Double(), nullable=False),
+        sa.Column("read_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("application_id", "mark"),
+        schema=schema,
+        sqlite_with_rowid=False,
+    )
+    op.create_index(f"{prefix}meter_expires", f"{prefix}meter", ["application_id", "expires_at"], schema=schema)
 
 
 def _drop(prefix: str, schema: str | None) -> None:
+    op.drop_table(f"{prefix}meter", schema=schema)
     op.drop_table(f"{prefix}answer", schema=schema)
 
 
