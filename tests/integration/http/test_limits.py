@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 
 from conversation_kit import ConfigurationError, Limits, Quotas, StreamLimits
@@ -136,3 +137,17 @@ async def test_a_refusal_is_held_back_while_others_are_served(monkeypatch: pytes
             await anyio.wait_all_tasks_blocked()
             assert (await post(world, "max")).status_code == 201
             group.cancel_scope.cancel()
+
+
+async def test_a_repeat_is_answered_and_not_counted_and_a_refusal_is_no_answer_to_repeat() -> None:
+    time = Time()
+    async with open_world(**limited(time, per_user=Quotas(events="1/minute"))) as world:
+
+        async def send(key: str) -> httpx2.Response:
+            return await world.call("POST", f"{world.path}/events", "ana", json=TEXT, headers={"Idempotency-Key": key})
+
+        first, repeat, other = await send("one"), await send("one"), await send("other")
+        assert [first.status_code, repeat.status_code, other.status_code] == [201, 201, 429]
+        assert repeat.json() == first.json()
+        time.now += 60
+        assert (await send("other")).status_code == 201

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,18 @@ from typing import Any
 import anyio
 import pytest
 
-from conversation_kit import ConfigurationError, Limits, MemoryMeter, MemoryStorage, Quotas, Rate, Taking, TooManyRequests
+from conversation_kit import (
+    ConfigurationError,
+    Limits,
+    MemoryMeter,
+    MemoryStorage,
+    Quotas,
+    Rate,
+    Reading,
+    StorageUnavailable,
+    Taking,
+    TooManyRequests,
+)
 from conversation_kit.meters import shared
 from conversation_kit.meters.factory import StorageMeter, make_meter
 from conversation_kit.ports import Storage
@@ -103,3 +114,19 @@ async def test_a_meter_in_the_storage_counts_for_every_kit_on_it(tmp_path: Path)
                 await kit.as_user("ana").events.create(world.conversation, "text", {"text": "hello"})
                 said += 1
         assert said == 5
+
+
+async def test_a_storage_that_is_away_is_told_as_such_and_asked_again() -> None:
+    class Away:
+        asked = 0
+
+        async def take(self, takings: Sequence[Taking]) -> Sequence[Reading]:
+            self.asked += 1
+            raise StorageUnavailable("down")
+
+    away = Away()
+    async with open_world(limits=Limits(per_user=Quotas(events="5/day")), meter=away) as world:
+        for _ in range(2):
+            answer = await world.call("POST", f"{world.path}/events", "ana", json={"type": "text", "body": {"text": "hello"}})
+            assert (answer.status_code, answer.json()["code"]) == (503, "system:error:unavailable")
+    assert away.asked == 2
