@@ -203,7 +203,7 @@ class SQLStorage(SQLMethods):
         return result
 
     async def _write(self, write: Callable[Concatenate[Connection, Statements, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        result: T = await self._run.write(WorkUnit(lambda connection: write(connection, self._statements, *args, **kwargs)))
+        result: T = await self._run.writes.join(WorkUnit(lambda connection: write(connection, self._statements, *args, **kwargs)))
         return result
 
     def change(
@@ -221,33 +221,33 @@ class SQLStorage(SQLMethods):
             return resolved(self._glance, change, application_id, conversation_id, needs, decide)
         if within is not None:
             return self._change(application_id, within, conversation_id, needs, decide)
-        return self._run.write(ChangeUnit(application_id, conversation_id, needs, decide))
+        return self._run.writes.join(ChangeUnit(application_id, conversation_id, needs, decide))
 
     async def _change(
         self, application_id: str, within: Within | None, conversation_id: str | None, needs: Needs, decide: Decide[T]
     ) -> Changes[T]:
         grouped = decide if within is None else unaccompanied(decide, within)
         try:
-            changes: Changes[T] = await self._run.write(ChangeUnit(application_id, conversation_id, needs, grouped))
+            changes: Changes[T] = await self._run.writes.join(ChangeUnit(application_id, conversation_id, needs, grouped))
         except HasCompany:
             work = partial(self._change_accompanied, self._run, ChangeUnit(application_id, conversation_id, needs, decide), within)
-            changes = await self._run.write(WorkUnit(work, (application_id, conversation_id)))
+            changes = await self._run.writes.join(WorkUnit(work, (application_id, conversation_id)))
         return changes
 
     def _change_accompanied(self, executor: Executor[Any], unit: ChangeUnit, within: Within | None, connection: Connection) -> Changes[Any]:
         changes = single_writes.change(connection, self._statements, unit)
-        with executor.accompanied():
+        with executor.writes.accompanied():
             accompany(connection, within, changes)
         return changes
 
     async def spend(self, application_id: str, mark: str, until: datetime, now: datetime) -> bool:
         """See ``Storage.spend``; those that wait go into one transaction."""
-        first: bool = await self._run.write(SpendUnit(application_id, mark, until, now))
+        first: bool = await self._run.writes.join(SpendUnit(application_id, mark, until, now))
         return first
 
     async def take(self, takings: Sequence[Taking]) -> Sequence[Reading]:
         """See ``Meter.take``; those that wait go into one transaction."""
-        readings: Sequence[Reading] = await self._run.write(MeterUnit(takings))
+        readings: Sequence[Reading] = await self._run.writes.join(MeterUnit(takings))
         return readings
 
     async def list_events(self, access: Access, conversation_id: str, wanted: EventRange) -> EventPage:

@@ -75,7 +75,7 @@ def writes_held(storage: SQLStorage) -> Iterator[None]:
 async def until_write_begun(storage: SQLStorage) -> None:
     """Until the thread that writes has taken what there is to write."""
     await anyio.wait_all_tasks_blocked()
-    writes = storage._run._queues_here().writes
+    writes = storage._run.writes.here()
     with anyio.fail_after(30):
         while not writes._working:  # noqa: ASYNC110 (threads do not tell what they are at)
             await anyio.sleep(0.001)
@@ -84,7 +84,7 @@ async def until_write_begun(storage: SQLStorage) -> None:
 
 def commits_that_wait(storage: SQLStorage) -> tuple[threading.Event, threading.Event]:
     """Let all commits wait from now on. The first event is set when one begins, the second one lets them go on."""
-    queue, begun, go = storage._run._queues_here().writes, threading.Event(), threading.Event()
+    queue, begun, go = storage._run.writes.here(), threading.Event(), threading.Event()
     commit = queue._work
 
     def wait(batch: Any) -> None:

@@ -6,25 +6,19 @@ Python that takes the time, and threads only take it from each other.
 
 from __future__ import annotations
 
-import sys
-import threading
-import weakref
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
-import anyio
-from anyio.lowlevel import RunVar
 from sqlalchemy import Connection
 
 from conversation_kit.domain.errors import RequestError
-from conversation_kit_sql.database import write_lock
 from conversation_kit_sql.database.database import Database
 from conversation_kit_sql.database.errors import is_broken, is_conflict, unavailable
 from conversation_kit_sql.database.retry import ATTEMPTS, pause
-from conversation_kit_sql.workers.work_queue import Job, SpareWork, WorkQueue
+from conversation_kit_sql.workers.work_queue import Job, LoopQueues, SpareWork, WorkQueue
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -65,15 +59,6 @@ class Question:
     asked: Any
 
 
-@dataclass(slots=True)
-class WorkQueues(Generic[U]):
-    """Queues of one event loop. ``questions`` is one, so that as many of them as can be meet."""
-
-    writes: WorkQueue[U]
-    reads: list[WorkQueue[Read | Question]]
-    questions: WorkQueue[Read | Question]
-
-
 class Executor(Generic[U]):
     """Executor of transactions on a database. ``commit`` carries out a batch, in the transactions it chooses, and settles every job.
 
@@ -87,72 +72,33 @@ class Executor(Generic[U]):
         spare: SpareWork,
         grouping: Grouping = Grouping(),
     ) -> None:
-        self._grouping = grouping
         self._database = database
-        self._commit = commit
-        self._spare = spare
-        self._queues: RunVar[WorkQueues[U]] = RunVar("conversation_kit_sql_queues")
-        self._latest = threading.local()
-        self._is_accompanied = False
-        self._every_write: weakref.WeakSet[WorkQueue[Any]] = weakref.WeakSet()
-        self._every_read: weakref.WeakSet[WorkQueue[Any]] = weakref.WeakSet()
+        self.writes: LoopQueues[U] = LoopQueues(
+            lambda: WorkQueue(commit, grouping.writes, gather_seconds=grouping.gather_seconds, spare=spare)
+        )
+        """What joins these is committed, together with whatever waits."""
+        # Questions have one queue, so that as many of them as can be meet.
+        self._questions, *reads = [self._new_reads(grouping.reads) for _ in range(database.dialect.readers)]
+        self._reads = reads or [self._questions]
 
-    def _queues_here(self) -> WorkQueues[U]:
-        """Return the queue for writes and those for reads of this event loop."""
-        # A RunVar looks for its loop anew each time, which takes as long as all else that a write does here. Every loop has a hook of its
-        # own for asynchronous generators, and asking for that takes no time.
-        hook = sys.get_asyncgen_hooks().firstiter
-        latest: tuple[Any, WorkQueues[U]] | None = getattr(self._latest, "queues", None)
-        if latest is not None and hook is not None and latest[0] == hook:
-            return latest[1]
-        queues = self._queues.get(None)
-        if queues is None:
-            most = self._grouping
-            questions, *reads = [WorkQueue(self._read_batch, most.reads) for _ in range(self._database.dialect.readers)]
-            writes = WorkQueue(self._commit, most.writes, gather_seconds=most.gather_seconds, spare=self._spare)
-            queues = WorkQueues(writes, reads or [questions], questions)
-            self._queues.set(queues)
-            self._every_write.add(writes)
-            self._every_read.update((questions, *reads))
-        self._latest.queues = (hook, queues)
-        return queues
+    def _new_reads(self, most: int) -> LoopQueues[Read | Question]:
+        return LoopQueues(lambda: WorkQueue(self._read_batch, most))
 
     def stats(self) -> dict[str, int]:
         """Return the number of reads and of writes that wait, in all event loops; a group that is under way counts as one."""
-        every = {"reads": self._every_read, "writes": self._every_write}
-        return {name: sum(queue.load() for queue in tuple(queues)) for name, queues in every.items()}
+        return {"reads": sum(queues.load() for queues in {self._questions, *self._reads}), "writes": self.writes.load()}
 
     def stop(self) -> None:
         """Let the threads end, after what they have been asked to do."""
-        for queue in (*self._every_read, *self._every_write):
-            queue.stop()
-        # What it remembers holds the event loop, which may be the last thing that does.
-        self._latest = threading.local()
+        for queues in {self._questions, *self._reads}:
+            queues.stop()
+        self.writes.stop()
 
     async def read(self, unit: Read | Question) -> Any:
         """Carry out ``unit`` and return what it returns. Raises ``StorageUnavailable``."""
-        queues = self._queues_here()
-        queue = queues.questions if type(unit) is Question else min(queues.reads, key=WorkQueue.load)
-        return await queue.join(unit)
-
-    def write(self, unit: U) -> Coroutine[Any, Any, Any]:
-        """Have ``unit`` committed, together with whatever waits, and return its result or raise its error."""
-        queue = self._queues_here().writes
-        return self._join_in_time(queue, unit) if self._is_accompanied else queue.join(unit)
-
-    async def _join_in_time(self, queue: WorkQueue[U], unit: U) -> Any:
-        with anyio.move_on_after(write_lock.LOCK_SECONDS):
-            return await queue.join(unit)
-        raise write_lock.overdue()
-
-    @contextmanager
-    def accompanied(self) -> Iterator[None]:
-        """Let who comes meanwhile wait no longer than for the lock: the block is the host's, and may wait for who comes."""
-        self._is_accompanied = True
-        try:
-            yield
-        finally:
-            self._is_accompanied = False
+        if isinstance(unit, Question):
+            return await self._questions.join(unit)
+        return await min((queues.here() for queues in self._reads), key=WorkQueue.load).join(unit)
 
     def _read_batch(self, jobs: Sequence[Job[Read | Question]]) -> None:
         left = deque(_steps(jobs))

@@ -6,16 +6,19 @@ and one way to the thread and back. A thread that has had nothing to do for a wh
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
-from anyio.lowlevel import current_token
+from anyio.lowlevel import RunVar, current_token
+
+from conversation_kit_sql.database import write_lock
 
 U = TypeVar("U")
 
@@ -194,6 +197,63 @@ class WorkQueue(Generic[U]):
         while len(found) < self._most and not self._waiting.empty():
             found.append(self._waiting.get_nowait())
         return found
+
+
+class LoopQueues(Generic[U]):
+    """Queues of one kind, one for each event loop that has work for them; ``make`` makes one, on the loop that it serves."""
+
+    def __init__(self, make: Callable[[], WorkQueue[U]]) -> None:
+        self._make = make
+        self._queue: RunVar[WorkQueue[U]] = RunVar("conversation_kit_sql_queue")
+        self._latest = threading.local()
+        self._every: weakref.WeakSet[WorkQueue[U]] = weakref.WeakSet()
+        self._is_accompanied = False
+
+    def here(self) -> WorkQueue[U]:
+        """Return the queue of this event loop."""
+        # A RunVar looks for its loop anew each time, which takes as long as all else that a write does here. Every loop has a hook of its
+        # own for asynchronous generators, and asking for that takes no time.
+        hook = sys.get_asyncgen_hooks().firstiter
+        latest: tuple[Any, WorkQueue[U]] | None = getattr(self._latest, "queue", None)
+        if latest is not None and hook is not None and latest[0] == hook:
+            return latest[1]
+        queue = self._queue.get(None)
+        if queue is None:
+            queue = self._make()
+            self._queue.set(queue)
+            self._every.add(queue)
+        self._latest.queue = (hook, queue)
+        return queue
+
+    def join(self, unit: U) -> Coroutine[Any, Any, Any]:
+        """Join the queue of this event loop; see ``WorkQueue.join``."""
+        queue = self.here()
+        return self._join_in_time(queue, unit) if self._is_accompanied else queue.join(unit)
+
+    async def _join_in_time(self, queue: WorkQueue[U], unit: U) -> Any:
+        with anyio.move_on_after(write_lock.LOCK_SECONDS):
+            return await queue.join(unit)
+        raise write_lock.overdue()
+
+    @contextmanager
+    def accompanied(self) -> Iterator[None]:
+        """Let who comes meanwhile wait no longer than for the write lock: the block is the host's, and may wait for who comes."""
+        self._is_accompanied = True
+        try:
+            yield
+        finally:
+            self._is_accompanied = False
+
+    def load(self) -> int:
+        """Return the number of units to wait for, in all event loops; see ``WorkQueue.load``."""
+        return sum(queue.load() for queue in tuple(self._every))
+
+    def stop(self) -> None:
+        """Let the threads end, after what they have been asked to do."""
+        for queue in tuple(self._every):
+            queue.stop()
+        # What it remembers holds the event loop, which may be the last thing that does.
+        self._latest = threading.local()
 
 
 def _settle(batch: Sequence[Job[Any]]) -> None:

@@ -220,22 +220,19 @@ def _is_there(receive: Receive) -> bool:
 
 
 async def _gather(receive: Receive) -> bytes:
-    chunks: list[bytes] = []
+    pieces: list[bytes] = []
     size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Disconnected
-        body: bytes = message.get("body", b"")
-        size += len(body)
+        piece: bytes = message.get("body", b"")
+        size += len(piece)
         if size > MAX_BODY:
             raise _too_large()
-        more = message.get("more_body")
-        if not more and not chunks:
-            return body
-        chunks.append(body)
-        if not more:
-            return b"".join(chunks)
+        if not message.get("more_body"):
+            return b"".join([*pieces, piece]) if pieces else piece
+        pieces.append(piece)
 
 
 def _too_large() -> HTTPError:
