@@ -9,6 +9,7 @@ BENCH_STAMP := $(VENV)/.bench-installed
 DOCS_STAMP := $(VENV)/.docs-installed
 COVERAGE_FLOOR := 90
 KILL_ROUNDS ?= 100
+RETRY_KILLS ?= 20
 # Tests start many processes, each of which would compile all that it imports where nothing may be kept.
 unexport PYTHONDONTWRITEBYTECODE
 # Tests wait much of their time, so there are more processes than cores.
@@ -38,7 +39,7 @@ define install
 	fi
 endef
 
-.PHONY: demo test test-fast check docs format lint types imports coverage kill soak bench bench-fanout bench-growth bench-profile bench-smoke bench-wholeway nexmo wheel wheel-pythons lowest newest lowest-constraints clean
+.PHONY: demo test test-fast check docs format lint types imports coverage kill trust soak bench bench-fanout bench-growth bench-profile bench-smoke bench-wholeway nexmo wheel wheel-pythons lowest newest lowest-constraints clean
 
 # Where everything is installed that is enough, and else a demo needs little of it.
 demo: $(if $(wildcard $(STAMP)),$(STAMP),$(DEMO_STAMP))
@@ -89,6 +90,9 @@ coverage: $(STAMP) $(SERVERS_STAMP)
 
 kill: $(STAMP)
 	CONVERSATION_KIT_KILL_ROUNDS=$(KILL_ROUNDS) $(BIN)/pytest -q -s tests/faults/test_kill.py
+
+trust: $(STAMP)
+	CONVERSATION_KIT_RETRY_KILLS=$(RETRY_KILLS) $(BIN)/pytest -q -s tests/faults/test_retries.py
 
 soak: $(STAMP)
 	CONVERSATION_KIT_SOAK_EVENTS=$(SOAK_EVENTS) CONVERSATION_KIT_SOAK_CUTS=$(SOAK_CUTS) CONVERSATION_KIT_SOAK_KILLS=$(SOAK_KILLS) \

@@ -12,7 +12,7 @@ from inspect import Parameter, Signature, signature
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from conversation_kit.decisions import results
-from conversation_kit.domain.errors import NotFound, RequestError, key_mismatch
+from conversation_kit.domain.errors import InvalidInput, NotFound, RequestError, key_mismatch
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.reading import Access
 from conversation_kit.domain.values.answers import Claim
@@ -114,5 +114,9 @@ def _path(method: Callable[..., Any], parameters: Signature, arguments: Mapping[
 
 
 def _digest(*parts: Any) -> str:
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=True, default=str)
+    """Return what stands for these, in 64 hexadecimal digits. Raises ``InvalidInput`` for what has no JSON."""
+    try:
+        text = json.dumps(parts, sort_keys=True, default=str)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput({"arguments": f"must be JSON under an idempotency key: {error}"}) from error
     return sha256(text.encode()).hexdigest()

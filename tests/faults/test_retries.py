@@ -22,7 +22,7 @@ from tests.support.world import APP, keys, token
 KILLS = int(os.environ.get("CONVERSATION_KIT_RETRY_KILLS", "3"))
 SEED = int(os.environ.get("CONVERSATION_KIT_RETRY_SEED") or random.randrange(2**32))
 CLIENTS = 16
-REQUESTS_BETWEEN_KILLS = 120
+REQUESTS_BETWEEN_KILLS = 300
 HEADERS = {"Authorization": f"Bearer {token(APP)}"}
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import anyio
 import pytest
 
-from conversation_kit import AccessRequest, Context, CreateEvent, EventCreated, RequestError
+from conversation_kit import AccessRequest, ConfigurationError, Context, CreateEvent, EventCreated, InvalidInput, RequestError
 from conversation_kit.services import idempotency_keys
+from conversation_kit.testing import FakeClock
 from tests.integration.live.connections import Connection, socket
-from tests.support.world import World, open_world
+from tests.support.world import World, make_kit, open_world
 
 pytestmark = pytest.mark.anyio
 TEXT = {"type": "text", "body": {"text": "hello"}}
@@ -189,19 +190,40 @@ async def test_a_repeat_in_process_gets_equal_values_and_wrong_keys_an_error() -
         with pytest.raises(RequestError) as refused:
             await kit.once("k").users.create("adam")
         assert refused.value.code == "http:error:idempotency-mismatch"
+        endless: dict[str, Any] = {}
+        endless["again"] = endless
+        mixed: Any = {1: "a", "b": 2}
+        for body in (endless, mixed):
+            with pytest.raises(InvalidInput):
+                await kit.once("j").events.create(world.conversation, "custom:x", body)
         for wrong in ("", "a b", None, 7):
             with pytest.raises(RequestError):
                 kit.once(wrong)  # type: ignore[arg-type]
 
 
 async def test_answers_are_kept_as_long_as_the_host_says() -> None:
-    async with open_world(idempotency_hours=1 / 3_600_000) as world:
-        assert (await post(world)).status_code == 201
-        # A millisecond has passed when the next request comes.
-        with anyio.fail_after(30):
-            while "idempotent-replayed" in (await post(world)).headers:
-                pass
-        assert (await world.types()).count("text") > 1
+    clock = FakeClock()
+    async with open_world(make_kit(idempotency_hours=2, clock=clock), populate=False) as world:
+        room = (await world.kit.conversations.create("room")).id
+        headers = {"Idempotency-Key": "order-17"}
+
+        async def is_replayed() -> bool:
+            response = await world.call("POST", f"/conversations/{room}/events", headers=headers, json=TEXT)
+            assert response.status_code == 201
+            return "idempotent-replayed" in response.headers
+
+        assert not await is_replayed()
+        clock.advance(7199)
+        assert await is_replayed()
+        clock.advance(1)
+        assert not await is_replayed()
+        assert await is_replayed()
+
+
+@pytest.mark.parametrize("hours", [0, -1, float("nan"), float("inf"), 9000, "24", True, None])
+async def test_wrong_hours_are_refused_at_once(hours: Any) -> None:
+    with pytest.raises(ConfigurationError, match="idempotency_hours="):
+        make_kit(idempotency_hours=hours)
 
 
 async def test_who_is_asked_for_access_is_not_asked_for_a_repeat() -> None:
