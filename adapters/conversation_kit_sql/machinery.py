@@ -21,7 +21,7 @@ class Machinery:
     prepare: Callable[[Connection], Connection]
     """Gives a connection the way in which its statements are run."""
     remembers_scenes: bool
-    """Whether a group of writes goes without looking up again what the last one saw, where the database lets it."""
+    """True if a group of writes goes without looking up again what the last one saw, where the database lets it."""
     make_page_cache: Callable[[], PageCache]
 
 

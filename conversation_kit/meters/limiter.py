@@ -14,7 +14,7 @@ from conversation_kit.meters.factory import STORAGE, make_meter
 from conversation_kit.ports import Connected, Meter, Reading, Storage, Taking
 
 OF_APPLICATION = "application."
-"""What the name of an application's limit begins with."""
+"""Beginning of the name of an application's limit."""
 
 _WORDS = {
     "events": "events",

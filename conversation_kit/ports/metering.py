@@ -30,7 +30,7 @@ class Reading:
     level: float
     is_enough: bool
     missing: float = 0.0
-    """What was missing for the taking."""
+    """Amount that was missing for the taking."""
 
     @property
     def remaining(self) -> int:

@@ -1,4 +1,4 @@
-"""What is used of limits: levels that sink by themselves, and takings that go into one transaction."""
+"""Usage of limits: levels that sink by themselves, and takings that go into one transaction."""
 
 from __future__ import annotations
 

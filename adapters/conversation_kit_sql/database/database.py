@@ -65,14 +65,14 @@ class Database:
         self.keeps = self.owns_engine and not self.is_shared
         """True if all writes go over one connection that nobody else has."""
         self.note: dict[str, Any] = {}
-        """What the last transaction that wrote has left for the very next one: empty where others may have committed in between."""
+        """Leftovers of the last transaction that wrote for the very next one: empty where others may have committed in between."""
         self.written = 0
         """Number of writes, about, since the write-ahead log was moved into the file."""
         begin, counter = self.dialect.begin_write, self.dialect.commit_counter if self.keeps else None
         self._to_write: list[Statement] = [(statement, ()) for statement in (begin, counter) if statement is not None]
-        """What a transaction that writes begins with; the last is what tells of others, where it counts."""
+        """Statements that a transaction that writes begins with; the last is what tells of others, where it counts."""
         self._version: object = None
-        """What the database said of the commits of others when the last transaction began; ``None`` if it was over another connection."""
+        """Word of the database about the commits of others when the last transaction began; ``None`` if it was over another connection."""
         self._disposed = False
         if self.dialect.is_embedded and not self.is_shared and sqlite.is_in_memory(self.engine.url):
             raise ConfigurationError(

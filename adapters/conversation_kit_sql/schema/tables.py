@@ -258,7 +258,7 @@ def make_tables(prefix: str = "conversation_kit_", schema: str | None = None) ->
         expires_at: datetime = _instant(nullable=False)
 
     class MeterRow(Base, table=True):
-        """How much was used of a limit, whose digest ``mark`` is, at ``read_at``; at ``expires_at`` at the latest it is nothing."""
+        """Usage of a limit, whose digest ``mark`` is, at ``read_at``; at ``expires_at`` at the latest it is nothing."""
 
         __tablename__ = f"{prefix}meter"
         __table_args__ = (Index(f"{prefix}meter_expires", "application_id", "expires_at"), _BY_KEY)

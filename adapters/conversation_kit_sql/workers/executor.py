@@ -76,7 +76,7 @@ class Executor(Generic[U]):
         self.writes: LoopQueues[U] = LoopQueues(
             lambda: WorkQueue(commit, grouping.writes, gather_seconds=grouping.gather_seconds, spare=spare)
         )
-        """What joins these is committed, together with whatever waits."""
+        """Queues whose jobs are committed, together with whatever waits."""
         # Questions have one queue, so that as many of them as can be meet.
         self._questions, *reads = [self._new_reads(grouping.reads) for _ in range(database.dialect.readers)]
         self._reads = reads or [self._questions]

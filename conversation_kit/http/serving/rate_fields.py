@@ -9,7 +9,7 @@ from conversation_kit.http.serving.response import Response
 from conversation_kit.meters.limiter import Usage
 
 _UNITS: Mapping[str, str] = {"event_bytes": ';qu="content-bytes"'}
-"""What is counted if it is not requests, by the last word of a limit's name."""
+"""Unit that is counted if it is not requests, by the last word of a limit's name."""
 
 
 def rate_fields(usages: Sequence[Usage]) -> dict[str, str]:
