@@ -32,11 +32,7 @@ def decide(needs: Needs, decision: Decision[C, T], command: C, actor: Actor, mom
 
 
 def decide_once(claim: Claim, now: datetime, decided: Decide[T], scene: Scene) -> Changes[T]:
-    """Take a decision, and let its answer be kept with its changes for the repeats of the request. All but the scene is bound before.
-
-    A decision that answers ``False`` has changed nothing, and may be asked for again.
-    """
+    """Take a decision, and let its answer be kept with its changes for the repeats of the request. All but the scene is bound before."""
     changes = decided(scene)
-    if changes.result is not False:
-        changes.answers = [Answer(claim.mark, claim.digest, results.encode(changes.result), now, claim.expires_at)]
+    changes.answers = [Answer(claim.mark, claim.digest, results.encode(changes.result), now, claim.expires_at)]
     return changes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 from conversation_kit.decisions import bodies
 from conversation_kit.domain.channels import named_legs, with_leg, without_leg
@@ -15,6 +16,8 @@ from conversation_kit.domain.principals import Actor
 from conversation_kit.domain.rules import is_expired, require_member, require_present
 from conversation_kit.domain.scene import Changes, Scene
 from conversation_kit.domain.values.moments import Moment
+
+T = TypeVar("T")
 
 
 def start(scene: Scene, command: StartLeg, actor: Actor, moment: Moment) -> Changes[Leg]:
@@ -36,15 +39,16 @@ def update(scene: Scene, command: UpdateLeg, actor: Actor, moment: Moment) -> Ch
     leg = require_leg(scene, command.leg_id)
     told = bodies.without_none(rate=command.rate, price=command.price, network=command.network, duration=command.duration)
     new = advance(leg, command.status, moment.now) if command.status is not None and follows(leg.status, command.status) else leg
-    return _replace(scene, leg, replace(new, **told), moment)
+    new = replace(new, **told)
+    return _replace(scene, leg, new, moment, new)
 
 
-def delete(scene: Scene, command: DeleteLeg, actor: Actor, moment: Moment) -> Changes[Leg]:
+def delete(scene: Scene, command: DeleteLeg, actor: Actor, moment: Moment) -> Changes[None]:
     """End a live leg where it is, or take an ended one off the list."""
     leg = require_leg(scene, command.leg_id)
     if not leg.is_live:
-        return Changes(leg, removed_legs=[leg.id])
-    return _replace(scene, leg, advance(leg, LegStatus.COMPLETED, moment.now), moment)
+        return Changes(None, removed_legs=[leg.id])
+    return _replace(scene, leg, advance(leg, LegStatus.COMPLETED, moment.now), moment, None)
 
 
 def detach(scene: Scene, command: MoveLeg, actor: Actor, moment: Moment, *, conversation_id: str | None) -> Changes[None]:
@@ -149,15 +153,15 @@ def require_leg(scene: Scene, leg_id: str) -> Leg:
     return leg
 
 
-def _replace(scene: Scene, old: Leg, new: Leg, moment: Moment) -> Changes[Leg]:
-    """Save a leg that changed where it is, which may be in no conversation, or in one that is gone."""
+def _replace(scene: Scene, old: Leg, new: Leg, moment: Moment, result: T) -> Changes[T]:
+    """Save a leg that changed where it is, which may be in no conversation, or in one that is gone, and answer with ``result``."""
     if new == old:
-        return Changes(old)
+        return Changes(result)
     if scene.conversation is None or is_expired(scene.conversation, moment.now):
-        return Changes(new, legs=[new], signals=[leg_signal(old, new)])
+        return Changes(result, legs=[new], signals=[leg_signal(old, new)])
     draft = Draft(scene, moment.now)
     save_leg(draft, new)
-    return draft.done(new)
+    return draft.done(result)
 
 
 def _attach(draft: Draft, leg: Leg, member_id: str | None, *, moved: bool = False) -> Leg:

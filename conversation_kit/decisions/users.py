@@ -22,6 +22,10 @@ MAX_BLOCKS = 1000
 """Number of others that a user may block."""
 
 
+class StillMember(Exception):
+    """Refusal to remove a user who is invited or joined somewhere."""
+
+
 def create(scene: Scene, command: CreateUser, actor: Actor, moment: Moment) -> Changes[User]:
     """Make a user; without a name one is generated."""
     user = User(
@@ -59,12 +63,12 @@ def revoke_tokens(scene: Scene, command: UpdateUser, actor: Actor, moment: Momen
     return _replaced(replace(old, tokens_since=latest, updated=moment.now), actor)
 
 
-def delete(scene: Scene, command: DeleteUser, actor: Actor, moment: Moment) -> Changes[bool]:
-    """Remove a user unless it is invited or joined somewhere. The answer says whether it is removed."""
+def delete(scene: Scene, command: DeleteUser, actor: Actor, moment: Moment) -> Changes[None]:
+    """Remove a user. Raises ``StillMember`` while it is invited or joined somewhere."""
     user = _require_user(scene.user, command.user_id)
     if scene.ties.is_member:
-        return Changes(False)
-    return Changes(True, removed_users=[user.id], signals=[UserDeleted(actor.application_id, user)])
+        raise StillMember
+    return Changes(None, removed_users=[user.id], signals=[UserDeleted(actor.application_id, user)])
 
 
 def block(scene: Scene, command: BlockUser, actor: Actor, moment: Moment) -> Changes[None]:

@@ -99,6 +99,11 @@ def require_caller(user: User | None, name: str, issued_at: datetime | None) -> 
     return user
 
 
+def is_of_former(created: datetime, at: datetime) -> bool:
+    """Tell whether what was done at this time was done by somebody else of the name that a user has who was created at ``created``."""
+    return at < created and at < created - CREATION_LEEWAY
+
+
 def check_issued(issued_at: datetime | None, created: datetime, tokens_since: datetime | None) -> None:
     """Refuse credentials from before their user was created, which were somebody else's of that name, and revoked ones.
 
@@ -106,7 +111,7 @@ def check_issued(issued_at: datetime | None, created: datetime, tokens_since: da
     """
     if issued_at is None:
         return
-    if issued_at < created and issued_at < created - CREATION_LEEWAY:
+    if is_of_former(created, issued_at):
         raise Unauthenticated("The token is older than the user of this name: get a new one.")
     if tokens_since is not None and issued_at < tokens_since:
         raise Unauthenticated("The token has been revoked: get a new one.")

@@ -214,7 +214,7 @@ class ServedAPI:
             self._refusals.note(error, operation.id, principal)
             raise
         if key is not None and key.is_replayed and isinstance(reply, Response):
-            return reply.with_header("Idempotent-Replayed", "true")
+            reply = reply.with_header("Idempotent-Replayed", "true")
         if type(reply) is Response and len(reply.body) > PIECE:
             return self._in_pieces(reply, operation, request, principal)
         return reply

@@ -43,14 +43,14 @@ class UnderWay:
     _events: RunVar[dict[tuple[str, str], anyio.Event]] = field(default_factory=lambda: RunVar("conversation_kit_under_way"))
 
     @asynccontextmanager
-    async def alone(self, application_id: str, mark: str, seconds: float = WAIT_SECONDS) -> AsyncIterator[None]:
-        """Let one request at a time do something under this mark; others wait, and raise ``key_in_use`` after ``seconds``."""
+    async def alone(self, application_id: str, mark: str) -> AsyncIterator[None]:
+        """Let one request at a time do something under this mark; others wait, and raise ``key_in_use`` after ``WAIT_SECONDS``."""
         running = self._events.get(None)
         if running is None:
             running = {}
             self._events.set(running)
         key = application_id, mark
-        with anyio.move_on_after(seconds):
+        with anyio.move_on_after(WAIT_SECONDS):
             while key in running:
                 await running[key].wait()
         if key in running:

@@ -15,6 +15,7 @@ from conversation_kit.decisions import results
 from conversation_kit.domain.errors import InvalidInput, NotFound, RequestError, key_mismatch
 from conversation_kit.domain.events import Event
 from conversation_kit.domain.reading import Access
+from conversation_kit.domain.rules import is_of_former
 from conversation_kit.domain.values.answers import Claim
 from conversation_kit.services.context import Service
 from conversation_kit.services.idempotency_keys import IdempotencyKey
@@ -29,7 +30,8 @@ def idempotent(method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]]) -> C
 
     The first call with a key keeps its answer, in the transaction of the change. Every other one with the same arguments gets that answer
     again, without hooks, receivers or anything written; one that comes while the first is under way waits for it. What is refused keeps
-    nothing, and may be tried again. Raises ``key_mismatch`` for other arguments, and ``key_in_use`` when the first one takes too long.
+    nothing, and may be tried again. Raises ``key_mismatch`` for other arguments, and for a new user of the name of who was answered;
+    ``key_in_use`` when the first one takes too long; and ``InvalidInput`` for arguments that cannot be written as JSON.
     """
     parameters = signature(method)
 
@@ -84,14 +86,14 @@ async def _kept(service: Service, key: IdempotencyKey, claim: Claim) -> _Kept[An
     answer = await storage.get_answer(application_id, claim.mark, context.clock())
     if answer is None:
         return None
-    if service.principal.user_name is not None:
-        await context.caller(service.principal)
-    if answer.digest != claim.digest:
+    caller = await context.caller(service.principal) if service.principal.user_name is not None else None
+    if answer.digest != claim.digest or (caller is not None and is_of_former(caller.created, answer.created)):
         raise key_mismatch()
     result = results.decode(answer.result, application_id)
     if isinstance(result, Event) and result.id is not None:
         with suppress(NotFound):  # or it is gone with its conversation, and its body with it
-            result = await storage.get_event(Access(application_id, context.clock()), result.conversation_id, result.id)
+            event = await storage.get_event(Access(application_id, context.clock()), result.conversation_id, result.id)
+            result = replace(event, receipts=())
     key.is_replayed = True
     return _Kept(result)
 
@@ -100,7 +102,7 @@ def _given(parameters: Signature, service: Service, *args: Any, **kwargs: Any) -
     """Return the arguments that are not the defaults anyway, by name: however they are given, they are the same."""
     bound = parameters.bind(service, *args, **kwargs)
     own = list(bound.arguments.items())[1:]
-    return {name: value for name, value in own if value is not parameters.parameters[name].default}
+    return {name: value for name, value in own if value != parameters.parameters[name].default}
 
 
 def _path(method: Callable[..., Any], parameters: Signature, arguments: Mapping[str, Any]) -> str:

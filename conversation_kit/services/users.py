@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -144,11 +145,11 @@ class Users(Service):
         command = await self.before(DeleteUser(user_id))
         user = await (await self.context.storage()).get_user(self.application_id, id=command.user_id)
         host = replace(self.principal, user_name=None, trusted=True)
-        gone = False
-        while not gone:
+        while True:
             await Conversations(self.context, host).sweep_those_of(user.id)
             await leave_everywhere(Members(self.context, host), user.id)
-            gone = await self.change(users.delete, command, True, None, self._needs(user.id, memberships=True))
+            with suppress(users.StillMember):
+                return await self.change(users.delete, command, True, None, self._needs(user.id, memberships=True))
 
     async def conversations(self, user_id: str, page: Page = Page()) -> Slice[tuple[Conversation, Member]]:
         """Return the conversations that a user is invited to or joined in; users see their own.

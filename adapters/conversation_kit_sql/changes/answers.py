@@ -24,8 +24,9 @@ def keep(connection: Connection, table: Table, application_id: str, answers: Seq
     of_application = table.c.application_id == application_id
     expired = table.c.expires_at <= now
     own = [answer.mark for answer in answers]
+    # What others forget is left to them, or all would wait for the end of a host's transaction that has forgotten some.
     forgotten = select(table.c.mark).where(of_application, expired).order_by(table.c.expires_at).limit(FORGOTTEN)
-    over = [*connection.execute(forgotten).scalars()]
+    over = [*connection.execute(forgotten.with_for_update(skip_locked=True)).scalars()]
     if over:
         # By key: a range would be locked where others insert.
         connection.execute(delete(table).where(of_application, table.c.mark.in_(sorted({*over, *own})), expired))

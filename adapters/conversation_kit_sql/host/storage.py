@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -12,6 +13,7 @@ from sqlalchemy import Connection
 from conversation_kit.domain.errors import ConfigurationError
 from conversation_kit.domain.scene import Changes, Decide, Needs
 from conversation_kit.domain.signals import Signal
+from conversation_kit.domain.values.answers import Answer
 from conversation_kit.ports import Capabilities, Reading, Taking, Within
 from conversation_kit_sql.base import SQLMethods
 from conversation_kit_sql.changes import single_writes
@@ -23,6 +25,7 @@ from conversation_kit_sql.database.dialects.finding import dialect_of
 from conversation_kit_sql.database.errors import unavailable
 from conversation_kit_sql.host.after_commit import AfterCommitQueue, SignalSender, make_queue, queue_of
 from conversation_kit_sql.host.sessions import Run
+from conversation_kit_sql.queries import reads
 from conversation_kit_sql.queries.statements import Statements
 
 T = TypeVar("T")
@@ -121,6 +124,10 @@ class HostTransactionStorage(SQLMethods):
 
         async with self._lock:
             return await self._run(on_connection)
+
+    async def get_answer(self, application_id: str, mark: str, now: datetime) -> Answer | None:
+        """See ``Storage.get_answer``. It is read by who is about to write, and in SQLite only a transaction that has not read yet can."""
+        return await self._write(reads.get_answer, application_id, mark, now)
 
     async def announce(self, signals: Sequence[Signal]) -> None:
         """Keep the signals of the last write until the host has committed."""

@@ -201,6 +201,45 @@ async def test_a_repeat_in_process_gets_equal_values_and_wrong_keys_an_error() -
                 kit.once(wrong)  # type: ignore[arg-type]
 
 
+async def test_a_repeat_gives_back_nothing_where_the_first_did() -> None:
+    async with open_world() as world:
+        leg = await world.kit.legs.start(world.conversation, "phone")
+        for _ in range(2):
+            once: Any = world.kit.once("k")
+            assert (await once.legs.delete(leg.id), await once.users.delete(world.users["max"])) == (None, None)
+
+
+async def test_a_repeat_of_what_had_nothing_to_do_does_nothing_later() -> None:
+    async with open_world() as world:
+        kit, ana, bo = world.kit, world.users["ana"], world.users["bo"]
+        for _ in range(2):
+            assert not await kit.once("k").members.unban(world.conversation, user_id=bo)
+            assert not await kit.once("k").users.unblock(ana, bo)
+            await kit.members.ban(world.conversation, user_id=bo)
+            await kit.users.block(ana, bo)
+        assert [one.user_id for one in (await kit.members.exclusions(world.conversation)).items] == [bo]
+        assert [one.blocked_id for one in (await kit.users.blocks(ana)).items] == [bo]
+
+
+async def test_a_repeat_of_an_event_comes_without_what_was_said_of_it_since() -> None:
+    async with open_world() as world:
+        said = await world.kit.once("k").events.create(world.conversation, "text", {"text": "hello"}, sender=world.members["ana"])
+        await world.kit.as_user("max").events.create(world.conversation, "text:seen", {"event_id": said.id})
+        assert await world.kit.once("k").events.create(world.conversation, "text", {"text": "hello"}, sender=world.members["ana"]) == said
+
+
+async def test_a_new_user_of_the_same_name_gets_no_answer_of_the_old_one() -> None:
+    clock = FakeClock()
+    async with open_world(clock=clock) as world:
+        await world.kit.as_user("ana").once("k").conversations.create("secret plan")
+        await world.kit.users.delete(world.users["ana"])
+        clock.advance(3600)
+        await world.kit.users.create("ana")
+        with pytest.raises(RequestError) as refused:
+            await world.kit.as_user("ana").once("k").conversations.create("secret plan")
+        assert refused.value.code == "http:error:idempotency-mismatch"
+
+
 async def test_answers_are_kept_as_long_as_the_host_says() -> None:
     clock = FakeClock()
     async with open_world(make_kit(idempotency_hours=2, clock=clock), populate=False) as world:

@@ -5,19 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, insert, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from conversation_kit import (
     ConfigurationError,
+    Context,
+    CreateConversation,
     EventCreated,
     MemoryStorage,
     StorageUnavailable,
 )
 from conversation_kit_sql import SQLStorage
 from examples.custom_storage import JsonLinesStorage
-from tests.integration.transactions.host import Shop, begin_with, open_shop
+from tests.integration.transactions.host import Shop, begin_with, open_shop, orders
 from tests.support.world import make_kit
 
 pytestmark = pytest.mark.anyio
@@ -77,6 +80,23 @@ async def test_sqlite_in_memory_is_refused() -> None:
                 with pytest.raises(ConfigurationError, match="use a file"):
                     await chat.conversations.create()
     engine.dispose()
+
+
+async def test_a_look_for_a_kept_answer_does_not_keep_a_transaction_on_sqlite_from_writing(tmp_path: Path) -> None:
+    async with open_shop("sqlite", tmp_path) as shop:
+        begin_with(shop.engine, "BEGIN")
+
+        @shop.kit.before(CreateConversation)
+        async def others_write(command: CreateConversation, context: Context) -> None:
+            locked = create_engine(shop.url, connect_args={"timeout": 0.01})
+            with locked.connect() as connection, pytest.raises(OperationalError, match="locked"):
+                connection.execute(insert(orders).values(what="coffee"))
+            locked.dispose()
+
+        async with shop.transaction() as transaction, shop.kit.using(transaction.session) as chat:
+            await chat.once("k").conversations.create("tea")
+            await transaction.commit()
+        assert await shop.rooms() == ["tea"]
 
 
 @pytest.mark.parametrize("begin", ["BEGIN", "BEGIN IMMEDIATE"])

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text, update
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from conversation_kit import (
@@ -27,6 +28,7 @@ from conversation_kit import (
 )
 from conversation_kit.domain.reading import EventRange
 from conversation_kit_sql import SQLStorage
+from conversation_kit_sql.schema.tables import make_tables
 from tests.integration.transactions.host import Shop, open_shop
 from tests.support.world import APP, OTHER, open_world
 
@@ -261,3 +263,19 @@ async def test_who_is_cancelled_by_asyncio_gets_the_session_back_unused(tmp_path
         with pytest.raises(asyncio.CancelledError):
             await task
         assert await shop.rooms() == []
+
+
+async def test_a_transaction_that_forgets_old_answers_keeps_nobody_waiting(tmp_path: Path) -> None:
+    for database in ("postgresql", "mariadb"):
+        async with open_shop(database, tmp_path) as shop:
+            for number in range(3):
+                await shop.kit.once(f"old-{number}").conversations.create()
+            answer = make_tables().answer
+            with shop.engine.begin() as connection:
+                connection.execute(update(answer).values(expires_at=datetime(2020, 1, 1, tzinfo=UTC)))
+            async with shop.transaction() as transaction, shop.kit.using(transaction.session) as chat:
+                await chat.once("k").conversations.create()
+                await shop.kit.once("another").conversations.create()
+                await transaction.commit()
+            with shop.engine.connect() as connection:
+                assert len(connection.execute(select(answer.c.mark)).all()) == 2

@@ -81,10 +81,10 @@ def test_a_later_time_of_revoked_tokens_stays() -> None:
 
 
 def test_a_user_goes_only_when_it_is_a_member_nowhere() -> None:
-    assert users.delete(of(is_member=True), DeleteUser(ANA.id), HOST, moment()).result is False
-    assert users.delete(of(is_member=True), DeleteUser(ANA.id), HOST, moment()).removed_users == ()
+    with pytest.raises(users.StillMember):
+        users.delete(of(is_member=True), DeleteUser(ANA.id), HOST, moment())
     changes = users.delete(of(), DeleteUser(ANA.id), HOST, moment())
-    assert (changes.result, changes.removed_users, changes.signals) == (True, [ANA.id], [UserDeleted("app", ANA)])
+    assert (changes.result, changes.removed_users, changes.signals) == (None, [ANA.id], [UserDeleted("app", ANA)])
 
 
 def test_a_user_that_is_not_there_is_not_found() -> None:
