@@ -32,7 +32,7 @@ from conversation_kit.http.serving.long_answers import AnswerLimits, Outgoing
 from conversation_kit.http.serving.mounting import ASGIApp, Middleware, Receive, Scope, Send
 from conversation_kit.http.serving.refusals import Refusals
 from conversation_kit.live.bus import Bus
-from conversation_kit.memory import MemoryStorage
+from conversation_kit.memory.factory import make_storage
 from conversation_kit.meters.limiter import make_limiter
 from conversation_kit.ports import (
     Authenticator,
@@ -46,7 +46,6 @@ from conversation_kit.ports import (
     Storage,
     TransactionalStorage,
 )
-from conversation_kit.ports.adapters import find_adapter
 from conversation_kit.services.client import HostClient
 from conversation_kit.services.context import Authorize, KitContext
 from conversation_kit.services.lifecycle import Lifecycle
@@ -59,9 +58,6 @@ W = TypeVar("W", bound=WithinHook)
 
 STOP_SECONDS = 2.0
 """Seconds that a stop waits for live streams to say goodbye."""
-
-EXTRAS = {"conversation_kit_sql": "sql"}
-"""The extra that brings what the kit's own storage needs."""
 
 DRAIN_SECONDS = 5.0
 """Seconds that a stop waits before that for receivers in the background."""
@@ -332,24 +328,3 @@ def _checked(join: JoinPolicy) -> JoinPolicy:
     if join not in ("anyone", "invited"):
         raise ConfigurationError(f'join= takes "anyone" or "invited", not {join!r}.')
     return join
-
-
-def make_storage(url: str, **options: Any) -> Storage:
-    """Return the storage of a URL: in memory for ``memory://``, otherwise as an installed adapter registers it for the scheme.
-
-    Adapters register under the entry point group ``conversation_kit.storages``; they get the ``options`` as they are. Raises
-    ``ConfigurationError``.
-    """
-    scheme = url.partition("://")[0].partition("+")[0]
-    if scheme == "memory":
-        return MemoryStorage()
-    adapter = find_adapter("storage", scheme, EXTRAS)
-    if adapter is None:
-        raise ConfigurationError(f"No installed storage serves {scheme!r}: use memory:// or sqlite:///file.db, or install its adapter.")
-    try:
-        storage: Storage = adapter(url, **options)
-    except TypeError as error:
-        if not options:
-            raise
-        raise ConfigurationError(f"The storage {scheme!r} does not take {', '.join(options)}: {error}") from error
-    return storage

@@ -8,7 +8,8 @@ import anyio
 
 from conversation_kit.auth import HostAuthenticator
 from conversation_kit.cli.arguments import Commands
-from conversation_kit.kit import ConversationKit, make_storage
+from conversation_kit.kit import ConversationKit
+from conversation_kit.memory.factory import make_storage
 
 
 def add_to(commands: Commands) -> None:

@@ -1,4 +1,4 @@
-"""The storage for tests and small demos: everything in this process."""
+"""The storage for tests and small demos, in this process, and which storage a URL names."""
 
 from conversation_kit.memory.storage import MemoryStorage
 
