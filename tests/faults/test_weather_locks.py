@@ -162,9 +162,12 @@ def neighbour(url: str, room: Room) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-async def test_a_conversation_that_others_write_to_as_well_is_not_taken_for_one_that_somebody_holds(kind: str, tmp_path: Path) -> None:
+async def test_a_conversation_that_others_write_to_as_well_is_not_taken_for_one_that_somebody_holds(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conversation_kit_sql.changes.locked.QUEUE_SECONDS", 4)  # a second for each: neighbours may be slow
     with fresh(kind, tmp_path) as url:
-        async with opened(storage := SQLStorage(url, busy_seconds=BUSY[kind])) as room:
+        async with opened(storage := SQLStorage(url, busy_seconds=1)) as room:
             busy = [await open_room(room.world, f"busy {number}") for number in range(3)]
             with somebody(url) as connection, ExitStack() as others:
                 for one in busy:
