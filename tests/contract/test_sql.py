@@ -26,7 +26,8 @@ class SQLContract(StorageContract):
         yield SQLStorage(self.url)
 
     async def test_several_storages_may_be_opened_at_once_on_new_data(self, tmp_path: Path) -> None:
-        with fresh(self.kind, tmp_path) as self.url:
+        (folder := tmp_path / "new").mkdir()
+        with fresh(self.kind, folder) as self.url:
             await super().test_several_storages_may_be_opened_at_once_on_new_data(tmp_path)
 
 

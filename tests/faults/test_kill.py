@@ -22,7 +22,7 @@ from tests.support.databases import fresh
 from tests.support.processes import DEADLINE, Server, connections, serve
 from tests.support.world import APP, keys, token
 
-ROUNDS = int(os.environ.get("CONVERSATION_KIT_KILL_ROUNDS", "5"))
+ROUNDS = int(os.environ.get("CONVERSATION_KIT_KILL_ROUNDS", "3"))
 SEED = int(os.environ.get("CONVERSATION_KIT_KILL_SEED") or random.randrange(2**32))
 WRITERS = 16
 MAX_ACKNOWLEDGEMENTS = 1000

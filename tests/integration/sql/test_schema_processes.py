@@ -25,7 +25,7 @@ from tests.support.databases import SQL, fresh
 from tests.support.processes import DEADLINE, poll
 
 pytestmark = pytest.mark.anyio
-PROCESSES = 4
+PROCESSES = 3
 CODE = """
 import sys
 import anyio
