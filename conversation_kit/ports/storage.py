@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from conversation_kit.domain.events import Event, EventPage
 from conversation_kit.domain.models import Block, Conversation, Exclusion, Leg, Member, MemberState, User
@@ -57,7 +57,7 @@ class Storage(Protocol):
         A call that is under way comes to its end, or raises ``StorageUnavailable`` or ``ConfigurationError`` and has written nothing.
         """
 
-    async def change(self, application_id: str, conversation_id: str | None, needs: Needs, decide: Decide[T]) -> Changes[T]:
+    def change(self, application_id: str, conversation_id: str | None, needs: Needs, decide: Decide[T]) -> Coroutine[Any, Any, Changes[T]]:
         """Load the scene, let ``decide`` decide, commit its changes and return them. Every write but ``spend`` is one of these.
 
         From the loading to the commit no other change of the same conversation comes between, so that event ids come out gapless and in

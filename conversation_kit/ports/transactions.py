@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -29,7 +29,7 @@ class TransactionalStorage(Storage, Protocol):
     at the commit is a ``HookFailed``. A session has at least ``flush``.
     """
 
-    async def change(
+    def change(
         self,
         application_id: str,
         conversation_id: str | None,
@@ -37,7 +37,7 @@ class TransactionalStorage(Storage, Protocol):
         decide: Decide[T],
         *,
         within: Within | None = None,
-    ) -> Changes[T]:
+    ) -> Coroutine[Any, Any, Changes[T]]:
         """See ``Storage.change``."""
         ...
 
