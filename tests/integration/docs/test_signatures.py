@@ -12,6 +12,7 @@ from conversation_kit.http.beta.api import OPERATIONS
 from conversation_kit.ports import TransactionalStorage
 
 PAGE = Path(__file__).parents[3] / "docs" / "storage.md"
+COROUTINE = re.compile(r"Coroutine\[Any, Any, (.*)\]")
 README = Path(__file__).parents[3] / "README.md"
 
 
@@ -23,11 +24,14 @@ def signatures(protocol: type) -> list[str]:
     for node in body.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.returns is not None
-            start = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
+            # What returns a coroutine is an ``async def`` to who writes one.
+            coroutine = COROUTINE.fullmatch(ast.unparse(node.returns))
+            returns = coroutine[1] if coroutine else ast.unparse(node.returns)
+            start = "async def" if coroutine or isinstance(node, ast.AsyncFunctionDef) else "def"
             if any(ast.unparse(decorator) == "property" for decorator in node.decorator_list):
                 found.append(f"{node.name}: {ast.unparse(node.returns)}")
             else:
-                found.append(f"{start} {node.name}({ast.unparse(node.args)}) -> {ast.unparse(node.returns)}")
+                found.append(f"{start} {node.name}({ast.unparse(node.args)}) -> {returns}")
     return found
 
 
