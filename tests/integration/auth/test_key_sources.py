@@ -72,19 +72,19 @@ def serving() -> Iterator[Server]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Lets time pass for the sources of keys, and for nothing else."""
-    real, passed = time.monotonic, [0.0]
+    """Lets time pass for the sources of keys, and for nothing else; of itself it stands still."""
+    now = [time.monotonic()]
 
     class Clock:
         @staticmethod
         def monotonic() -> float:
-            return real() + passed[0]
+            return now[0]
 
     monkeypatch.setattr("conversation_kit.auth.key_sources.time", Clock)
     monkeypatch.setattr("conversation_kit.auth.jwt_authenticator.monotonic", Clock.monotonic)
 
     def advance(seconds: float) -> None:
-        passed[0] += seconds
+        now[0] += seconds
 
     return advance
 
