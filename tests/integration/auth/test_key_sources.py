@@ -162,6 +162,7 @@ async def test_keys_that_cannot_be_fetched_again_are_used_for_an_hour_and_no_lon
         (200, {}, b"[" * 100_000, "RecursionError"),
     ],
 )
+@pytest.mark.usefixtures("clock")
 async def test_an_answer_that_is_no_key_set_is_logged_and_answered_as_a_503(
     status: int, headers: dict[str, str], body: bytes, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
