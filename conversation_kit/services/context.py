@@ -264,11 +264,15 @@ class KitContext:
         return replace(self, lifecycle=Lifecycle(transaction.storage), announce=transaction.announce, limiter=limiter)
 
     def sweep_is_due(self, application_id: str) -> bool:
-        """Tell whether to look for expired conversations again; that is so once a minute, and never in a host's transaction."""
+        """Tell whether to look for expired conversations again, ``SWEEP_SECONDS`` after the last time it was asked and said so.
+
+        The first time is no sooner: what makes one conversation and ends, as a script does, leaves that to those who stay. It is never so
+        in a host's transaction.
+        """
         if self.announce is not None:
             return False
         now = time.monotonic()
-        if now - self._swept.get(application_id, -SWEEP_SECONDS) < SWEEP_SECONDS:
+        if now - self._swept.setdefault(application_id, now) < SWEEP_SECONDS:
             return False
         self._swept[application_id] = now
         return True

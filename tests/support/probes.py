@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sized
 from typing import Any
 
@@ -14,6 +15,7 @@ from conversation_kit.http.serving import request
 from conversation_kit.http.serving.mounting import Receive
 from conversation_kit.live.bus import Bus
 from conversation_kit.meters.shared import SharedMeter
+from tests.support.world import APP
 
 
 def bus_of(kit: ConversationKit) -> Bus:
@@ -34,7 +36,7 @@ def behind(meter: object) -> object:
 
 def sweep_again(kit: ConversationKit) -> None:
     """Let the next call look for conversations whose time is over, however short ago that was done."""
-    kit._context._swept.clear()
+    kit._context._swept[APP] = -math.inf
 
 
 def readers_of_long_answers(kit: ConversationKit) -> Collection[object]:

@@ -9,6 +9,7 @@ import pytest
 
 from conversation_kit import Conflict, ConversationDeleted, ConversationKit, NotFound
 from conversation_kit.testing import FakeClock
+from tests.support.probes import sweep_again
 from tests.support.world import make_kit
 
 pytestmark = pytest.mark.anyio
@@ -34,6 +35,17 @@ async def many_expired(*, invited: int = 0) -> AsyncIterator[tuple[ConversationK
                 await kit.members.invite(room.id, user_name="ana")
         clock.advance(60)
         yield kit, removed
+
+
+async def test_once_in_a_while_a_new_conversation_removes_a_hundred_that_have_expired_but_not_the_first_of_a_process() -> None:
+    async with many_expired() as (kit, removed):
+        await kit.conversations.create("first")
+        assert removed == []
+        sweep_again(kit)
+        await kit.conversations.create("later")
+        assert len(removed) == 100
+        await kit.conversations.create("soon after")
+        assert len(removed) == 100
 
 
 async def test_a_new_conversation_removes_only_the_expired_one_that_has_its_name() -> None:
