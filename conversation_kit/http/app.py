@@ -23,7 +23,7 @@ from conversation_kit.http.serving.long_answers import PIECE, LongAnswer, Outgoi
 from conversation_kit.http.serving.mounting import Middleware, Mountable, Receive, Scope, Send, from_litestar, inner_path
 from conversation_kit.http.serving.origins import check_origin, check_public_url
 from conversation_kit.http.serving.query import check_parameters, parse_query
-from conversation_kit.http.serving.rate_fields import with_rate_fields
+from conversation_kit.http.serving.rate_fields import rate_fields
 from conversation_kit.http.serving.refusals import Refusals
 from conversation_kit.http.serving.request import Disconnected, Mount, Request, idempotency_key_of, wants_stream
 from conversation_kit.http.serving.response import Reply, Response
@@ -132,7 +132,7 @@ class ServedAPI:
             if isinstance(error, TooManyRequests):
                 await anyio.sleep(HELD_SECONDS)
         if self._limiter is not None and type(response) is Response and (usages := told()):
-            response = with_rate_fields(response, usages)
+            response = response.with_headers(rate_fields(usages))
         await response.send(send, head=scope["method"] == "HEAD")
         if self._refusals.pending:
             await self._refusals.tell()
@@ -214,7 +214,7 @@ class ServedAPI:
             self._refusals.note(error, operation.id, principal)
             raise
         if key is not None and key.is_replayed and isinstance(reply, Response):
-            reply = reply.with_header("Idempotent-Replayed", "true")
+            reply = reply.with_headers({"Idempotent-Replayed": "true"})
         if type(reply) is Response and len(reply.body) > PIECE:
             return self._in_pieces(reply, operation, request, principal)
         return reply

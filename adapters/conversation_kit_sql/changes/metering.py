@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from conversation_kit.domain.values.times import now
@@ -19,6 +19,7 @@ from conversation_kit.ports.metering import settle, sunken
 from conversation_kit_sql.database.dialects.finding import dialect_of
 from conversation_kit_sql.database.errors import to_tell
 from conversation_kit_sql.database.retry import ATTEMPTS, Tries
+from conversation_kit_sql.queries.expired import forget_expired
 from conversation_kit_sql.schema.column_types import to_instant
 from conversation_kit_sql.workers.work_queue import Job
 
@@ -107,17 +108,11 @@ class Metering:
             return
 
     def _forget(self, connection: Connection, application_id: str) -> None:
-        """Remove once in a while what is 0, by key: a range would be locked where others insert."""
+        """Remove once in a while what is 0."""
         if time.monotonic() < self._forget_at:
             return
         self._forget_at = time.monotonic() + FORGET_SECONDS
-        levels = self._levels
-        of_application = levels.c.application_id == application_id
-        is_over = levels.c.expires_at <= _clock(connection)
-        over = select(levels.c.mark).where(of_application, is_over).order_by(levels.c.expires_at).limit(FORGOTTEN)
-        marks = sorted(connection.execute(over).scalars().all())
-        if marks:
-            connection.execute(delete(levels).where(of_application, levels.c.mark.in_(marks), is_over))
+        forget_expired(connection, self._levels, application_id, _clock(connection), most=FORGOTTEN)
 
 
 def _mark(key: str) -> str:

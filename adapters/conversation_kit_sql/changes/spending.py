@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, select
+from sqlalchemy import Connection, Table, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from conversation_kit_sql.database.errors import to_tell
 from conversation_kit_sql.database.retry import Tries
+from conversation_kit_sql.queries.expired import forget_expired
 from conversation_kit_sql.workers.work_queue import Job
 
 FORGOTTEN = 100
@@ -34,7 +35,7 @@ def spend_all(connection: Connection, spent: Table, units: Sequence[SpendUnit]) 
 
     Raises ``IntegrityError`` when somebody else spends one of them at the same time.
     """
-    _forget(connection, spent, units[0])
+    forget_expired(connection, spent, units[0].application_id, units[0].now, most=FORGOTTEN)
     firsts: list[bool] = []
     new: dict[tuple[str, str], SpendUnit] = {}
     for unit in units:
@@ -83,12 +84,3 @@ def spend_one(connection: Connection, spent: Table, unit: SpendUnit) -> bool:
     except IntegrityError:
         return False
     return first
-
-
-def _forget(connection: Connection, spent: Table, unit: SpendUnit) -> None:
-    """Remove what is over, by key: a range would be locked where others insert."""
-    of_application = spent.c.application_id == unit.application_id
-    over = select(spent.c.mark).where(of_application, spent.c.expires_at <= unit.now).order_by(spent.c.expires_at).limit(FORGOTTEN)
-    marks = connection.execute(over).scalars().all()
-    if marks:
-        connection.execute(delete(spent).where(of_application, spent.c.mark.in_(marks)))

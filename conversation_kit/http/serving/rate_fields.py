@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import ceil
 
-from conversation_kit.http.serving.response import Response
 from conversation_kit.meters.limiter import Usage
 
 _UNITS: Mapping[str, str] = {"event_bytes": ';qu="content-bytes"'}
@@ -20,8 +19,3 @@ def rate_fields(usages: Sequence[Usage]) -> dict[str, str]:
         policies.append(f'"{usage.name}";q={rate.amount}{unit};w={rate.seconds}')
         limits.append(f'"{usage.name}";r={usage.reading.remaining};t={ceil(usage.reading.seconds)}')
     return {"RateLimit-Policy": ", ".join(policies), "RateLimit": ", ".join(limits)}
-
-
-def with_rate_fields(response: Response, usages: Sequence[Usage]) -> Response:
-    """Return the same answer with both fields."""
-    return Response(response.body, response.status, {**(response.headers or {}), **rate_fields(usages)}, response.content_type)

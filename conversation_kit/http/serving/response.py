@@ -37,9 +37,9 @@ class Response:
         """Make an answer with a JSON value."""
         return cls(to_json(value), status, headers)
 
-    def with_header(self, name: str, value: str) -> Response:
-        """Return the same response with one more header."""
-        return Response(self.body, self.status, {**(self.headers or {}), name: value}, self.content_type)
+    def with_headers(self, headers: Mapping[str, str]) -> Response:
+        """Return the same response with more headers."""
+        return Response(self.body, self.status, {**(self.headers or {}), **headers}, self.content_type)
 
     async def send(self, send: Send, *, head: bool = False) -> None:
         """Send it; for HEAD without the body."""
